@@ -1,0 +1,1 @@
+"""The graph becomes ranked edges: features, network, training, evaluation, export."""

@@ -1,0 +1,1 @@
+"""The knowledge graph: its words, its stores and its queries."""

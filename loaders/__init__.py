@@ -1,0 +1,1 @@
+"""A shop's raw files become checked tables."""

@@ -1,0 +1,43 @@
+"""The error a person's mistake ends in, and how every command reports it: one sentence, exit code 2."""
+
+from __future__ import annotations
+
+import errno
+import sys
+from collections.abc import Callable
+
+CANNOT_WRITE = {
+    errno.ENOSPC: "the disk is full",
+    errno.EDQUOT: "the disk quota is used up",
+    errno.EFBIG: "the file size limit is reached",
+}
+
+
+class InputError(Exception):
+    """Something a person gave cannot be used; the message says what, names the value and the way out."""
+
+
+def run_command(command: Callable[[], None]) -> None:
+    """Run ``command`` and end the process with 2 on an :class:`InputError`, 130 on Ctrl-C, 0 otherwise.
+
+    Errors of the operating system (no space, no permission, no such file) are a user's to solve as well, so they
+    end in a sentence too. Everything else is a defect of this project and keeps its stack trace.
+    """
+    try:
+        command()
+    except InputError as error:
+        sys.exit(_report(str(error)))
+    except OSError as error:
+        if error.errno is None:
+            raise
+        reason = CANNOT_WRITE.get(error.errno, error.strerror)
+        where = f" at {error.filename!r}" if error.filename else ""
+        sys.exit(_report(f"{reason}{where}; nothing half written was kept, make room or choose another folder"))
+    except KeyboardInterrupt:
+        _report("stopped by Ctrl-C; nothing half written was kept")
+        sys.exit(130)
+
+
+def _report(sentence: str) -> int:
+    print(f"error: {sentence}", file=sys.stderr)
+    return 2
