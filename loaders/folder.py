@@ -1,0 +1,65 @@
+"""Loads your own shop: a folder with one CSV or Parquet file for each table."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import polars as pl
+
+from loaders.columns import CORE, REQUIRED, require_columns
+from loaders.csv_file import read_csv
+from loaders.errors import InputError
+from loaders.tables import Shop, check_shop
+
+
+def load_folder(folder: Path) -> Shop:
+    """Return the shop in ``folder``: files ``products`` and ``purchases``, and ``users`` and ``links`` if there."""
+    if not folder.is_dir():
+        what = "is a file, not a folder" if folder.exists() else "does not exist"
+        raise InputError(f"{folder} {what}; give the folder that holds {_expected('products')} and the other tables")
+    return check_shop(
+        folder.resolve().name,
+        products=_read_required(folder, "products"),
+        purchases=_read_required(folder, "purchases"),
+        users=_read(folder, "users"),
+        links=_read(folder, "links"),
+    )
+
+
+def _expected(table: str) -> str:
+    return f"{table}.csv or {table}.parquet"
+
+
+def _read_required(folder: Path, table: str) -> pl.DataFrame:
+    frame = _read(folder, table)
+    if frame is None:
+        optional = [column for column in CORE[table] if column not in REQUIRED[table]]
+        raise InputError(
+            f"{folder} has no {_expected(table)}; add it with the columns {', '.join(REQUIRED[table])} "
+            f"and, where you have them, {', '.join(optional)}"
+        )
+    return frame
+
+
+def _read(folder: Path, table: str) -> pl.DataFrame | None:
+    """Return the rows of the file of ``table``, or None where there is no file."""
+    as_csv, as_parquet = folder / f"{table}.csv", folder / f"{table}.parquet"
+    if as_csv.exists() and as_parquet.exists():
+        raise InputError(f"{folder} has both {table}.csv and {table}.parquet; keep one")
+    if as_csv.exists():
+        frame = read_csv(as_csv, core=CORE[table])
+        require_columns(frame.columns, table, where=str(as_csv))
+        return frame
+    if as_parquet.exists():
+        frame = _read_parquet(as_parquet)
+        require_columns(frame.columns, table, where=str(as_parquet))
+        return frame
+    return None
+
+
+def _read_parquet(path: Path) -> pl.DataFrame:
+    try:
+        return pl.read_parquet(path, glob=False)
+    except pl.exceptions.PolarsError as error:
+        reason = str(error).splitlines()[0]
+        raise InputError(f"{path} is not a whole Parquet file ({reason}); write it again") from None
