@@ -11,7 +11,7 @@ from loaders.errors import InputError
 GRAPH_NAMES = (
     *("BOUGHT", "HAS_BRAND", "IN_CATEGORY", "SUBCATEGORY_OF", "RELATED", "RECOMMENDED", "PREFERS"),
     # Ladybug keeps nodes and edges in one list of names that ignores case.
-    *("USER", "PRODUCT", "BRAND", "CATEGORY"),
+    *("USER", "PRODUCT", "BRAND", "CATEGORY", "GRAPH", "RUN"),
 )
 LEVEL = r"[^>|]*[^>|\s][^>|]*"
 YEAR_10000 = 253_402_300_800

@@ -1,0 +1,113 @@
+"""Makes the graph: a shop's tables become nodes and edges by id, and ids become positions."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import polars as pl
+
+from kg import schema
+from kg.graph import Graph, GraphTables
+from loaders.tables import Shop
+
+SEPARATOR = " > "
+
+
+def graph_tables(shop: Shop) -> GraphTables:
+    """Return the nodes and edges of ``shop``.
+
+    Every prefix of a category path is a category of its own, whose id is that prefix; a product is in all of them,
+    so that "same department" and "same type" are both one step in the graph.
+    """
+    product_extras = [column for column in shop.products.columns if column not in _PRODUCT_COLUMNS]
+    paths = _category_paths(shop.products)
+    brands = shop.products.select("product_id", "brand").drop_nulls()
+    nodes = {
+        "User": shop.users.rename({"user_id": "id"}),
+        "Product": shop.products.select(pl.col("product_id").alias("id"), "name", "text", "price", *product_extras),
+        "Brand": brands.select(pl.col("brand").unique().alias("id")).with_columns(pl.col("id").alias("name")),
+        "Category": paths.select("id", "name", "level").unique(),
+    }
+    edges = {
+        "BOUGHT": shop.purchases.rename({"user_id": "source", "product_id": "target"}),
+        "HAS_BRAND": brands.select(source="product_id", target="brand"),
+        "IN_CATEGORY": paths.select(source="product_id", target="id").unique(),
+        "SUBCATEGORY_OF": paths.select(source="id", target="parent").drop_nulls().unique(),
+    }
+    for (relation,), links in shop.links.group_by("relation"):
+        edges[str(relation)] = links.select(source="source_id", target="target_id")
+    return GraphTables(
+        shop=shop.name,
+        nodes=nodes_in_order(nodes),
+        edges=edges_in_order(edges),
+        validation_from=shop.validation_from,
+        test_from=shop.test_from,
+    )
+
+
+def nodes_in_order(nodes: Mapping[str, pl.DataFrame]) -> dict[str, pl.DataFrame]:
+    """Return the tables in the order that makes a graph's fingerprint: labels as in the schema, rows by id."""
+    return {label: nodes[label].sort("id") for label in schema.NODES}
+
+
+def edges_in_order(edges: Mapping[str, pl.DataFrame]) -> dict[str, pl.DataFrame]:
+    """Return the tables in the order that makes a graph's fingerprint: relations by name, rows by all columns."""
+    return {relation: edges[relation].sort(pl.all()) for relation in sorted(edges)}
+
+
+def build_graph(tables: GraphTables) -> Graph:
+    """Return the graph by position: each id becomes the row number of its node."""
+    positions = {
+        label: frame.select("id", pl.int_range(pl.len(), dtype=pl.Int64).alias("position"))
+        for label, frame in tables.nodes.items()
+    }
+
+    def by_position(relation: str) -> pl.DataFrame:
+        source, target = schema.endpoints(relation)
+        frame = tables.edges[relation]
+        for column, label in (("source", source), ("target", target)):
+            found = frame.select(pl.col(column).alias("id")).join(
+                positions[label], on="id", how="left", maintain_order="left"
+            )
+            frame = frame.with_columns(found["position"].alias(column))
+        return frame
+
+    own = [relation for relation in tables.edges if relation not in schema.ENDPOINTS]
+    return Graph(
+        shop=tables.shop,
+        users=tables.nodes["User"],
+        products=tables.nodes["Product"],
+        brands=tables.nodes["Brand"],
+        categories=tables.nodes["Category"],
+        bought=by_position("BOUGHT").rename({"source": "user", "target": "product"}),
+        has_brand=by_position("HAS_BRAND"),
+        in_category=by_position("IN_CATEGORY"),
+        subcategory_of=by_position("SUBCATEGORY_OF"),
+        links={relation: by_position(relation) for relation in own},
+        validation_from=tables.validation_from,
+        test_from=tables.test_from,
+    )
+
+
+_PRODUCT_COLUMNS = ("product_id", "name", "brand", "category", "price", "text")
+
+
+def _category_paths(products: pl.DataFrame) -> pl.DataFrame:
+    """Return a row for each product and each prefix of its paths: ``product_id, id, name, level, parent``."""
+    levels = (
+        products.select("product_id", pl.col("category").str.split("|").alias("path"))
+        .explode("path")
+        .drop_nulls()
+        .with_row_index("nth")
+        .with_columns(pl.col("path").str.split(">").list.eval(pl.element().str.strip_chars()).alias("name"))
+    )
+    rows = levels.with_columns(pl.int_ranges(1, pl.col("name").list.len() + 1).alias("level")).explode("level")
+    prefix = pl.col("name").list.head(pl.col("level")).list.join(SEPARATOR)
+    parent = pl.col("name").list.head(pl.col("level") - 1).list.join(SEPARATOR)
+    return rows.select(
+        "product_id",
+        prefix.alias("id"),
+        pl.col("name").list.get(pl.col("level") - 1),
+        "level",
+        pl.when(pl.col("level") > 1).then(parent).alias("parent"),
+    )

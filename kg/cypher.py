@@ -1,0 +1,52 @@
+"""Reads the Cypher files of ``kg/queries`` and says which parameters a query takes."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from importlib import resources
+
+from loaders.errors import InputError
+
+_NOT_CODE = re.compile(r"//[^\n]*|'(?:\\.|[^'\\])*'|\"(?:\\.|[^\"\\])*\"|`[^`]*`")
+_PARAMETER = re.compile(r"\$(\w+)")
+
+
+def read_query(name: str) -> str:
+    """Return the text of ``kg/queries/<name>.cypher``."""
+    return (resources.files("kg") / "queries" / f"{name}.cypher").read_text(encoding="utf-8")
+
+
+def query_names() -> list[str]:
+    """Return the names of all questions in ``kg/queries``; the files that make a schema are none."""
+    files = (resources.files("kg") / "queries").iterdir()
+    names = sorted(file.name.removesuffix(".cypher") for file in files if file.name.endswith(".cypher"))
+    return [name for name in names if not name.startswith("schema_")]
+
+
+def purpose(query: str) -> str:
+    """Return the first line of a query's text, which says what it answers."""
+    return query.partition("\n")[0].removeprefix("//").strip()
+
+
+def statements(text: str) -> list[str]:
+    """Return the statements of a schema file, which end in a semicolon."""
+    code = re.sub(r"//[^\n]*", "", text)
+    return [statement.strip() for statement in code.split(";") if statement.strip()]
+
+
+def parameters_of(query: str) -> set[str]:
+    """Return the names of the parameters in ``query``; those inside comments, strings and backticks are none."""
+    return set(_PARAMETER.findall(_NOT_CODE.sub(" ", query)))
+
+
+def require_parameters(query: str, given: Mapping[str, object]) -> None:
+    """Raise unless exactly the parameters of ``query`` are given.
+
+    Ladybug takes a parameter that is not given for NULL and answers with no rows, so the check is ours.
+    """
+    wanted = parameters_of(query)
+    if missing := sorted(wanted - given.keys()):
+        raise InputError(f"the query needs the parameter {missing[0]!r}; give a value for each of {sorted(wanted)}")
+    if unknown := sorted(given.keys() - wanted):
+        raise InputError(f"the query has no parameter {unknown[0]!r}; it takes {sorted(wanted)}")

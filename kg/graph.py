@@ -1,0 +1,145 @@
+"""The graph in memory, twice: by id, as stores hold it, and by position, as learning needs it."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import polars as pl
+
+from kg import schema
+
+
+@dataclass(frozen=True)
+class GraphTables:
+    """A graph by id: what is written to a store and read from it, in one fixed order."""
+
+    shop: str
+    """Name of the shop it was made from."""
+
+    nodes: Mapping[str, pl.DataFrame]
+    """Label → ``id`` and properties, sorted by id."""
+
+    edges: Mapping[str, pl.DataFrame]
+    """Relation → ``source`` and ``target`` (ids) and properties, sorted by all of them."""
+
+    validation_from: int | None
+    """Where the shop's own split starts its validation part (seconds, UTC), if it has one."""
+
+    test_from: int | None
+    """Where the shop's own split starts its test part (seconds, UTC), if it has one."""
+
+    def fingerprint(self) -> str:
+        """Return a hash of all that is in the graph: equal graphs, equal fingerprints, whatever the store."""
+        own = f"{schema.VERSION} polars {pl.__version__} {self.shop} {self.validation_from} {self.test_from}"
+        digest = hashlib.sha256(own.encode())
+        for kind, frame in sorted([*self.nodes.items(), *self.edges.items()]):
+            digest.update(f"{kind} {frame.schema}".encode())
+            digest.update(frame.hash_rows(seed=0).to_numpy().tobytes())
+        return digest.hexdigest()[:32]
+
+
+@dataclass(frozen=True)
+class GraphLayout:
+    """What a store says of the graph it holds: whose it is, and which columns its tables have."""
+
+    shop: str
+    """Name of the shop it was made from."""
+
+    fingerprint: str
+    """:meth:`GraphTables.fingerprint` of what was loaded."""
+
+    nodes: Mapping[str, Mapping[str, str]]
+    """Label → property → name of its polars type."""
+
+    relations: tuple[str, ...]
+    """Relations that hold edges of the shop."""
+
+    validation_from: int | None
+    """Where the shop's own split starts its validation part (seconds, UTC), if it has one."""
+
+    test_from: int | None
+    """Where the shop's own split starts its test part (seconds, UTC), if it has one."""
+
+    version: int = schema.VERSION
+    """:data:`kg.schema.VERSION` when it was loaded."""
+
+    @classmethod
+    def of(cls, tables: GraphTables) -> GraphLayout:
+        """Return the layout of ``tables``."""
+        nodes = {
+            label: {column: str(kind) for column, kind in frame.schema.items()} for label, frame in tables.nodes.items()
+        }
+        return cls(
+            shop=tables.shop,
+            fingerprint=tables.fingerprint(),
+            nodes=nodes,
+            relations=tuple(tables.edges),
+            validation_from=tables.validation_from,
+            test_from=tables.test_from,
+        )
+
+
+@dataclass(frozen=True)
+class RunRecord:
+    """What Cypher must know of a run to weigh a purchase as the run did."""
+
+    name: str
+    """The run's name, the ``run`` of every edge it wrote."""
+
+    made_at: str
+    """When it was made (ISO 8601, UTC)."""
+
+    now: int
+    """The moment (seconds, UTC) purchases are aged to and must be before."""
+
+    half_life: float
+    """Seconds after which a purchase weighs half."""
+
+    exponent: float
+    """Power of the number of purchases of a product."""
+
+    learned_before: int
+    """Purchases from this moment (seconds, UTC) on were not learned from."""
+
+
+@dataclass(frozen=True)
+class Graph:
+    """A graph by position: a node's position is its row in the table of its label."""
+
+    shop: str
+    """Name of the shop it was made from."""
+
+    users: pl.DataFrame
+    """``id`` and properties."""
+
+    products: pl.DataFrame
+    """``id``, ``name``, ``text``, ``price`` and further properties."""
+
+    brands: pl.DataFrame
+    """``id``, ``name``."""
+
+    categories: pl.DataFrame
+    """``id``, ``name``, ``level`` (1 is the top)."""
+
+    bought: pl.DataFrame
+    """``user``, ``product`` (positions), ``at``, ``quantity``, ``spend``, ``fold``; one row a purchase."""
+
+    has_brand: pl.DataFrame
+    """``source`` (product), ``target`` (brand), positions."""
+
+    in_category: pl.DataFrame
+    """``source`` (product), ``target`` (category), positions; one row for every level of a product's path."""
+
+    subcategory_of: pl.DataFrame
+    """``source`` (category), ``target`` (its parent), positions."""
+
+    links: Mapping[str, pl.DataFrame]
+    """The shop's own relation → ``source``, ``target`` (product positions)."""
+
+    validation_from: int | None
+    """Where the shop's own split starts its validation part (seconds, UTC), if it has one."""
+
+    test_from: int | None
+    """Where the shop's own split starts its test part (seconds, UTC), if it has one."""

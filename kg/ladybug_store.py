@@ -1,0 +1,268 @@
+"""The embedded store: the graph in one file of the Ladybug database, nothing to install or start."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import asdict
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+import ladybug
+import polars as pl
+
+from kg import schema
+from kg.build import edges_in_order, nodes_in_order
+from kg.cypher import read_query, require_parameters, statements
+from kg.graph import GraphLayout, GraphTables, RunRecord
+from loaders.errors import InputError
+
+# The database would take 80 % of the machine's memory; the whole main job has to fit in 4 GB.
+BUFFER_BYTES = 1 << 30
+
+TYPES = {"String": "STRING", "Int64": "INT64", "Float64": "DOUBLE", "Boolean": "BOOL"}
+
+
+class LadybugStore:
+    """A graph store in one file; see :class:`kg.store.GraphStore` for what each method promises."""
+
+    def __init__(self, path: str | Path, *, read_only: bool = False) -> None:
+        self.path = Path(path)
+        self.address = f"ladybug:{self.path}"
+        self._read_only = read_only
+        if read_only and not self.path.exists():
+            raise InputError(
+                f"no graph store at {self.address!r}; make it with: python -m kg.load --store {self.address}"
+            )
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        self._open()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Write what is still in memory to the file and let others open it."""
+        self._connection.close()
+        self._database.close()
+
+    def layout(self) -> GraphLayout | None:
+        """Return what the graph in the file looks like; None where none was loaded."""
+        if not self._has_schema():
+            return None
+        rows = self._read("MATCH (g:Graph) RETURN g.layout AS layout")
+        if rows.is_empty():
+            return None
+        found = GraphLayout(**json.loads(rows["layout"][0]))
+        if found.version != schema.VERSION:
+            raise InputError(
+                f"the graph in {self.address!r} has schema version {found.version} and this program reads version "
+                f"{schema.VERSION}; delete the file and load it again with python -m kg.load"
+            )
+        return found
+
+    def replace_graph(self, tables: GraphTables) -> None:
+        """Build the new graph in a file beside the old one, then put it in its place in one step."""
+        results, runs = self._results(tables)
+        self.close()
+        beside = self.path.with_name(self.path.name + ".new")
+        _remove(beside)
+        try:
+            with LadybugStore(beside) as new:
+                new._fill(tables, results, runs)
+            beside.replace(self.path)
+            # The log of the old file says nothing about the new one.
+            _log_of(self.path).unlink(missing_ok=True)
+        finally:
+            _remove(beside)
+            self._open()
+
+    def read_graph(self) -> GraphTables:
+        """Return nodes and edges by id, without the results of runs."""
+        layout = self._required_layout()
+        nodes = {}
+        for label, properties in layout.nodes.items():
+            columns = ", ".join(f"n.{name} AS {name}" for name in properties)
+            rows = self._read(f"MATCH (n:{label}) RETURN {columns}")
+            nodes[label] = rows.select(pl.col(name).cast(_polars_type(kind)) for name, kind in properties.items())
+        edges = {relation: self._edges(relation) for relation in layout.relations}
+        return GraphTables(
+            shop=layout.shop,
+            nodes=nodes_in_order(nodes),
+            edges=edges_in_order(edges),
+            validation_from=layout.validation_from,
+            test_from=layout.test_from,
+        )
+
+    def write_results(self, relation: str, edges: pl.DataFrame, *, run: RunRecord) -> None:
+        """Write the edges of ``run`` anew and keep those of other runs, in one transaction.
+
+        Deleting edges one by one took 57 s for 2 million; making the table anew with the edges of all runs takes 5 s.
+        """
+        self._required_layout()
+        own = edges.with_columns(pl.lit(run.name).alias("run"))
+        others = self._edges(relation).filter(pl.col("run") != run.name)
+        properties = schema.edge_properties(relation)
+        every = pl.concat([others, own.select(others.columns)]).sort("source")
+        declared = ", ".join(f"{name} {TYPES[kind.__name__]}" for name, kind in properties.items())
+        source, target = schema.endpoints(relation)
+        with self._transaction():
+            self._run(f"DROP TABLE {relation}")
+            self._run(f"CREATE REL TABLE {relation}(FROM {source} TO {target}, {declared})")
+            self._copy(relation, every)
+            self._run("MATCH (r:Run {id: $id}) DELETE r", {"id": run.name})
+            self._copy("Run", _run_frame(run))
+
+    def read_results(self, relation: str, run: str) -> pl.DataFrame:
+        """Return the edges that ``run`` wrote."""
+        self._required_layout()
+        return self._edges(relation).filter(pl.col("run") == run).drop("run").sort("source", "target")
+
+    def run_record(self, name: str | None = None) -> RunRecord | None:
+        """Return the record of the run ``name``, or of the last one."""
+        self._required_layout()
+        columns = ", ".join(f"r.{column} AS {column}" for column in schema.RUN)
+        rows = self._read(f"MATCH (r:Run) RETURN {columns}").sort("made_at", "id")
+        if name is not None:
+            rows = rows.filter(pl.col("id") == name)
+        return None if rows.is_empty() else RunRecord(**rows.rename({"id": "name"}).row(-1, named=True))
+
+    def query(self, text: str, parameters: Mapping[str, Any]) -> pl.DataFrame:
+        """Return the rows of a Cypher query."""
+        require_parameters(text, parameters)
+        return self._read(text, parameters)
+
+    def _open(self) -> None:
+        try:
+            self._database = ladybug.Database(self.path, buffer_pool_size=BUFFER_BYTES, read_only=self._read_only)
+            self._connection = ladybug.Connection(self._database)
+        except RuntimeError as error:
+            raise InputError(_why_not_open(self.address, str(error))) from error
+
+    def _has_schema(self) -> bool:
+        return "Graph" in self._read("CALL show_tables() RETURN name AS name")["name"].to_list()
+
+    def _required_layout(self) -> GraphLayout:
+        layout = self.layout()
+        if layout is None:
+            raise InputError(f"the store {self.address!r} holds no graph; load one with python -m kg.load")
+        return layout
+
+    def _fill(self, tables: GraphTables, results: Mapping[str, pl.DataFrame], runs: pl.DataFrame) -> None:
+        """Make all tables and copy the graph, the kept results and last the word that all is there."""
+        for statement in statements(read_query("schema_ladybug")):
+            self._run(statement)
+        for label, frame in tables.nodes.items():
+            for name, kind in frame.schema.items():
+                if name not in schema.NODES[label]:
+                    self._run(f"ALTER TABLE {label} ADD {name} {TYPES[str(kind)]}")
+            self._copy(label, frame)
+        for relation, frame in tables.edges.items():
+            if relation not in schema.ENDPOINTS:
+                self._run(f"CREATE REL TABLE {relation}(FROM Product TO Product)")
+            self._copy(relation, frame)
+        for relation, frame in results.items():
+            self._copy(relation, frame)
+        self._copy("Run", runs)
+        layout = GraphLayout.of(tables)
+        self._copy(
+            "Graph",
+            pl.DataFrame(
+                {
+                    "id": "graph",
+                    "shop": layout.shop,
+                    "fingerprint": layout.fingerprint,
+                    "layout": json.dumps(asdict(layout)),
+                }
+            ),
+        )
+
+    def _results(self, tables: GraphTables) -> tuple[dict[str, pl.DataFrame], pl.DataFrame]:
+        """Return what runs wrote between nodes that ``tables`` still has, and the runs."""
+        if self.layout() is None:
+            return {}, pl.DataFrame(schema=schema.RUN)
+        known = {label: tables.nodes[label].select("id") for label in ("User", "Product")}
+        kept = {}
+        for relation in schema.RESULTS:
+            source, target = schema.endpoints(relation)
+            edges = self._edges(relation).join(known[source], left_on="source", right_on="id", how="semi")
+            kept[relation] = edges.join(known[target], left_on="target", right_on="id", how="semi").sort("source")
+        columns = ", ".join(f"r.{column} AS {column}" for column in schema.RUN)
+        return kept, self._read(f"MATCH (r:Run) RETURN {columns}")
+
+    def _edges(self, relation: str) -> pl.DataFrame:
+        properties = schema.edge_properties(relation)
+        source, target = schema.endpoints(relation)
+        columns = "".join(f", e.{name} AS {name}" for name in properties)
+        text = f"MATCH (s:{source})-[e:{relation}]->(t:{target}) RETURN s.id AS source, t.id AS target{columns}"
+        kinds: dict[str, type[pl.DataType]] = {"source": pl.String, "target": pl.String, **properties}
+        return self._read(text).select(pl.col(name).cast(kind) for name, kind in kinds.items())
+
+    def _copy(self, table: str, frame: pl.DataFrame) -> None:
+        if len(frame):
+            columns = f"({', '.join(frame.columns)})" if table in {*schema.NODES, "Graph", "Run"} else ""
+            self._run(f"COPY {table}{columns} FROM $rows", {"rows": frame})
+
+    @contextmanager
+    def _transaction(self) -> Iterator[None]:
+        self._run("BEGIN TRANSACTION")
+        try:
+            yield
+        except BaseException:
+            self._run("ROLLBACK")
+            raise
+        self._run("COMMIT")
+
+    def _run(self, text: str, parameters: Mapping[str, Any] | None = None) -> None:
+        self._execute(text, parameters).close()
+
+    def _read(self, text: str, parameters: Mapping[str, Any] | None = None) -> pl.DataFrame:
+        result = self._execute(text, parameters)
+        frame = result.get_as_pl()
+        result.close()
+        return frame
+
+    def _execute(self, text: str, parameters: Mapping[str, Any] | None) -> ladybug.QueryResult:
+        try:
+            result = self._connection.execute(text, dict(parameters or {}))
+        except RuntimeError as error:
+            raise InputError(f"{self.address!r} cannot answer: {' '.join(str(error).split())}") from error
+        return result[-1] if isinstance(result, list) else result
+
+
+def _run_frame(run: RunRecord) -> pl.DataFrame:
+    return (
+        pl.DataFrame([asdict(run)])
+        .rename({"name": "id"})
+        .select(pl.col(name).cast(kind) for name, kind in schema.RUN.items())
+    )
+
+
+def _polars_type(name: str) -> type[pl.DataType]:
+    kinds: dict[str, type[pl.DataType]] = {
+        kind.__name__: kind for kind in (pl.String, pl.Int64, pl.Float64, pl.Boolean)
+    }
+    return kinds[name]
+
+
+def _log_of(path: Path) -> Path:
+    return path.with_name(path.name + ".wal")
+
+
+def _remove(path: Path) -> None:
+    path.unlink(missing_ok=True)
+    _log_of(path).unlink(missing_ok=True)
+
+
+def _why_not_open(address: str, reason: str) -> str:
+    if "Could not set lock" in reason:
+        return f"the store {address!r} is open in another process; wait until that has ended, or end it"
+    return (
+        f"{address!r} cannot be opened as a Ladybug store ({' '.join(reason.split())}); give another path or delete it"
+    )
