@@ -57,20 +57,10 @@ def edges_in_order(edges: Mapping[str, pl.DataFrame]) -> dict[str, pl.DataFrame]
 
 def build_graph(tables: GraphTables) -> Graph:
     """Return the graph by position: each id becomes the row number of its node."""
-    positions = {
-        label: frame.select("id", pl.int_range(pl.len(), dtype=pl.Int64).alias("position"))
-        for label, frame in tables.nodes.items()
-    }
 
     def by_position(relation: str) -> pl.DataFrame:
         source, target = schema.endpoints(relation)
-        frame = tables.edges[relation]
-        for column, label in (("source", source), ("target", target)):
-            found = frame.select(pl.col(column).alias("id")).join(
-                positions[label], on="id", how="left", maintain_order="left"
-            )
-            frame = frame.with_columns(found["position"].alias(column))
-        return frame
+        return _with_positions(tables.edges[relation], source=tables.nodes[source], target=tables.nodes[target])
 
     own = [relation for relation in tables.edges if relation not in schema.ENDPOINTS]
     return Graph(
@@ -87,6 +77,21 @@ def build_graph(tables: GraphTables) -> Graph:
         validation_from=tables.validation_from,
         test_from=tables.test_from,
     )
+
+
+def results_by_position(edges: pl.DataFrame, graph: Graph, *, relation: str) -> pl.DataFrame:
+    """Return a run's stored edges with positions for ids; those at a node the graph no longer has are left out."""
+    nodes = {"User": graph.users, "Product": graph.products}
+    source, target = schema.endpoints(relation)
+    return _with_positions(edges, source=nodes[source], target=nodes[target]).drop_nulls(["source", "target"])
+
+
+def _with_positions(edges: pl.DataFrame, *, source: pl.DataFrame, target: pl.DataFrame) -> pl.DataFrame:
+    for column, nodes in (("source", source), ("target", target)):
+        position = nodes.select(pl.col("id").alias(column), pl.int_range(pl.len(), dtype=pl.Int64).alias("position"))
+        found = edges.select(column).join(position, on=column, how="left", maintain_order="left")
+        edges = edges.with_columns(found["position"].alias(column))
+    return edges
 
 
 _PRODUCT_COLUMNS = ("product_id", "name", "brand", "category", "price", "text")

@@ -1,0 +1,150 @@
+"""Measures recommenders on purchases after a moment: ``python -m gnn.evaluate --run NAME`` reads the test part."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import polars as pl
+import tyro
+from jaxtyping import Int
+from scipy import sparse
+
+from gnn.baselines import NetworkAlone, popularity
+from gnn.fit import FittedNetwork
+from gnn.history import Weighing, binary, frequent_products, history_weights
+from gnn.metrics import Row, measure
+from gnn.ranking import Recommender, RelatedRecommender, rank
+from gnn.related import Recipe, related_edges, related_matrix
+from gnn.report import as_markdown
+from gnn.run import RunFolder
+from gnn.split import split_purchases
+from kg.build import build_graph, results_by_position
+from kg.graph import Graph
+from kg.store import open_store
+from loaders.errors import run_command
+
+CUTOFFS = (10, 20)
+OURS = "Cartograph"
+
+
+@dataclass(frozen=True)
+class Task:
+    """What is known before a moment, and what has to be found after it."""
+
+    name: str
+    """``validation`` or ``test``."""
+
+    known: pl.DataFrame
+    """Purchases before the moment: ``user``, ``product`` (positions), ``at``."""
+
+    products: Int[np.ndarray, " products"]
+    """Sorted positions of the products that can be ranked: the columns of all matrices."""
+
+    history: sparse.csr_array
+    """a(u, j), users × products."""
+
+    relevant: sparse.csr_array
+    """1 where a user bought, later, one of these products for the first time."""
+
+    now: int
+    """The moment, in seconds (UTC)."""
+
+    @property
+    def seen(self) -> sparse.csr_array:
+        """1 where a user had bought the product before."""
+        return binary(self.history)
+
+
+@dataclass(frozen=True)
+class EvaluateConfig:
+    """Score the test part of a run's graph by the run's RELATED edges and by the baselines."""
+
+    run: str
+    """Name of the run."""
+
+    runs: str = "runs"
+    """Folder of all runs."""
+
+
+def make_task(
+    name: str,
+    graph: Graph,
+    *,
+    known: pl.DataFrame,
+    later: pl.DataFrame,
+    weighing: Weighing,
+    now: int,
+    min_buyers: int,
+) -> Task:
+    """Return the task of finding the purchases of ``later`` that are new to their user, from those in ``known``."""
+    products = frequent_products(known, min_buyers=min_buyers)
+    num_users = len(graph.users)
+    history = history_weights(known, products=products, num_users=num_users, weighing=weighing, now=now)
+    pairs = later.select("user", "product").unique().filter(pl.col("product").is_in(products)).sort("user", "product")
+    new = pairs.join(known, on=["user", "product"], how="anti", maintain_order="left")
+    columns = np.searchsorted(products, new["product"].to_numpy())
+    shape = (num_users, len(products))
+    relevant = sparse.csr_array((np.ones(len(new)), (new["user"].to_numpy(), columns)), shape=shape)
+    return Task(name=name, known=known, products=products, history=history, relevant=relevant, now=now)
+
+
+def evaluate(recommender: Recommender, task: Task) -> Row:
+    """Return the measures of one recommender by full ranking over all products of the task."""
+    ranked = rank(recommender, seen=task.seen, k=max(CUTOFFS))
+    return Row(recommender=recommender.name, measures=measure(ranked.products, task.relevant, cutoffs=CUTOFFS))
+
+
+def evaluate_all(
+    task: Task, *, related: sparse.csr_array, fitted: FittedNetwork, recipe: Recipe, times_known: bool
+) -> list[Row]:
+    """Return the table: plain baselines, the network alone, and ours."""
+    plain = Recipe(per_product=recipe.per_product, shrink=recipe.shrink)
+    item_knn = related_edges(task.seen, plain, fitted=None).matrix(len(task.products))
+    recommenders: list[Recommender] = [
+        popularity(task.known, products=task.products, weeks=None, now=task.now),
+        *([popularity(task.known, products=task.products, weeks=8, now=task.now)] if times_known else []),
+        RelatedRecommender("ItemKNN", task.history, item_knn),
+        NetworkAlone("graph network alone", task.history, fitted),
+        RelatedRecommender(OURS, task.history, related),
+    ]
+    return [evaluate(recommender, task) for recommender in recommenders]
+
+
+def evaluate_run(folder: RunFolder) -> list[Row]:
+    """Score the test part of a finished run from its folder and its store; raise if one of them is another's."""
+    config, manifest = folder.config(), folder.manifest()
+    with open_store(manifest.store, read_only=True) as store:
+        graph = build_graph(manifest.require_same_graph(store))
+        manifest.require_own_results(store)
+        edges = results_by_position(store.read_results("RELATED", manifest.run), graph, relation="RELATED")
+    split = split_purchases(graph, config.split, seed=config.seed)
+    task = make_task(
+        "test",
+        graph,
+        known=split.before_test,
+        later=split.test,
+        weighing=manifest.weighing,
+        now=split.test_from,
+        min_buyers=config.min_buyers,
+    )
+    return evaluate_all(
+        task,
+        related=related_matrix(edges, task.products),
+        fitted=folder.fitted(),
+        recipe=manifest.recipe,
+        times_known=split.way == "by time",
+    )
+
+
+def main() -> None:
+    """Run the command line."""
+    config = tyro.cli(EvaluateConfig, description=EvaluateConfig.__doc__)
+    folder = RunFolder.open(config.runs, config.run)
+    report = folder.report().with_test(evaluate_run(folder))
+    folder.write_report(report)
+    print(as_markdown(report))
+
+
+if __name__ == "__main__":
+    run_command(main)

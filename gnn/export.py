@@ -1,0 +1,236 @@
+"""Delivers ranked edges: shards and a manifest for the catalog team, ``RECOMMENDED`` edges for the graph."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import shutil
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+import polars as pl
+import tyro
+from jaxtyping import Int
+
+from gnn.history import binary, history_weights
+from gnn.ranking import NOBODY, Ranked, RelatedRecommender, rank_blocks
+from gnn.related import Related, related_matrix
+from gnn.run import Manifest, RunFolder
+from kg.build import build_graph, results_by_position
+from kg.graph import Graph
+from kg.store import GraphStore, open_store
+from loaders.errors import InputError, run_command
+
+Format = Literal["parquet", "csv"]
+USERS_PER_SHARD = 10_240
+
+
+@dataclass(frozen=True)
+class ExportConfig:
+    """Rank products for all users by a run and deliver the edges as files and in the graph."""
+
+    run: str
+    """Name of the run."""
+
+    runs: str = "runs"
+    """Folder of all runs."""
+
+    k: int = 100
+    """Products recommended to each user."""
+
+    format: Format = "parquet"
+    """Kind of the files."""
+
+    out: str | None = None
+    """Folder of the delivery, replaced if it is there; by default ranked_edges in the run's folder."""
+
+    to_graph: bool = True
+    """Write the edges back to the store as RECOMMENDED too."""
+
+
+@dataclass(frozen=True)
+class Delivery:
+    """What was delivered."""
+
+    folder: Path
+    rows: int
+    users: int
+    """Users who have at least one product recommended."""
+
+    users_left_out: int
+    """Users with no purchase of a ranked product."""
+
+    edges: pl.DataFrame
+    """``user_id``, ``product_id``, ``rank``, ``score``."""
+
+
+def related_by_id(related: Related, graph: Graph, products: Int[np.ndarray, " products"]) -> pl.DataFrame:
+    """Return ``RELATED`` edges with ids: ``source``, ``target``, ``weight`` and its shares."""
+    ids = graph.products["id"].gather(products)
+    return pl.DataFrame(
+        {
+            "source": ids.gather(related.source),
+            "target": ids.gather(related.target),
+            "weight": related.weight,
+            "bought": related.bought,
+            "network": related.network,
+        }
+    )
+
+
+def ranked_by_id(
+    ranked: Ranked,
+    *,
+    graph: Graph,
+    users: Int[np.ndarray, " users"],
+    products: Int[np.ndarray, " products"],
+) -> pl.DataFrame:
+    """Return ranked edges with ids: ``user_id``, ``product_id``, ``rank`` (1 is the best), ``score``."""
+    rows, places = np.nonzero(ranked.products != NOBODY)
+    return pl.DataFrame(
+        {
+            "user_id": graph.users["id"].gather(users[rows]),
+            "product_id": graph.products["id"].gather(products[ranked.products[rows, places]]),
+            "rank": places + 1,
+            "score": ranked.scores[rows, places],
+        }
+    )
+
+
+def ranked_edges(graph: Graph, *, edges: pl.DataFrame, manifest: Manifest, now: int, k: int) -> Iterator[pl.DataFrame]:
+    """Yield the ranked edges of each block of users, by all their purchases before ``now``.
+
+    ``edges`` are the run's ``RELATED`` by position; the products they join are those that are ranked.
+    """
+    products = np.unique(np.concatenate([edges["source"].to_numpy(), edges["target"].to_numpy()]))
+    known = graph.bought.filter(pl.col("at") < now)
+    history = history_weights(known, products=products, num_users=len(graph.users), weighing=manifest.weighing, now=now)
+    recommender = RelatedRecommender("Cartograph", history, related_matrix(edges, products))
+    for users, ranked in rank_blocks(recommender, seen=binary(history), k=k):
+        yield ranked_by_id(ranked, graph=graph, users=users, products=products)
+
+
+def deliver(
+    blocks: Iterator[pl.DataFrame],
+    *,
+    folder: Path,
+    manifest: Manifest,
+    graph: Graph,
+    now: int,
+    k: int,
+    kind: Format,
+) -> Delivery:
+    """Write the blocks to shards and their manifest; the folder takes its place when all of it is there."""
+    _require_replaceable(folder)
+    beside = folder.with_name(f".{folder.name}.part")
+    shutil.rmtree(beside, ignore_errors=True)
+    beside.mkdir(parents=True)
+    try:
+        frames = list(blocks)
+        edges = pl.concat(frames)
+        shards = [
+            _write_shard(shard.with_columns(pl.lit(manifest.run).alias("run")), beside, number=number, kind=kind)
+            for number, shard in enumerate(_shards(edges))
+        ]
+        covered = edges["user_id"].n_unique()
+        left_out = len(graph.users) - covered
+        page = {
+            "run": manifest.run,
+            "made_at": manifest.made_at,
+            "graph": manifest.graph,
+            "now": now,
+            "k": k,
+            "format": kind,
+            "columns": {
+                "user_id": "string",
+                "product_id": "string",
+                "rank": "int64",
+                "score": "float64",
+                "run": "string",
+            },
+            "rows": len(edges),
+            "users": covered,
+            "users_left_out": {"no purchase of a ranked product": left_out},
+            "weighing": asdict(manifest.weighing),
+            "shards": shards,
+        }
+        (beside / "manifest.json").write_text(json.dumps(page, indent=2) + "\n", encoding="utf-8")
+        if folder.exists():
+            shutil.rmtree(folder)
+        beside.rename(folder)
+    finally:
+        shutil.rmtree(beside, ignore_errors=True)
+    return Delivery(folder=folder, rows=len(edges), users=covered, users_left_out=left_out, edges=edges)
+
+
+def write_recommended(delivery: Delivery, store: GraphStore, manifest: Manifest, *, now: int) -> None:
+    """Put the delivered edges into the graph in the place of this run's old ones."""
+    edges = delivery.edges.rename({"user_id": "source", "product_id": "target"})
+    store.write_results("RECOMMENDED", edges, run=manifest.record(now=now))
+
+
+def export_run(folder: RunFolder, config: ExportConfig) -> Delivery:
+    """Rank and deliver by a finished run, with all purchases that are in its store now."""
+    manifest = folder.manifest()
+    with open_store(manifest.store, read_only=not config.to_graph) as store:
+        manifest.require_own_results(store)
+        graph = build_graph(store.read_graph())
+        edges = results_by_position(store.read_results("RELATED", manifest.run), graph, relation="RELATED")
+        now = int(graph.bought["at"].max() or 0) + 1  # type: ignore[arg-type]
+        delivery = deliver(
+            ranked_edges(graph, edges=edges, manifest=manifest, now=now, k=config.k),
+            folder=Path(config.out) if config.out else folder.path / "ranked_edges",
+            manifest=manifest,
+            graph=graph,
+            now=now,
+            k=config.k,
+            kind=config.format,
+        )
+        if config.to_graph:
+            write_recommended(delivery, store, manifest, now=now)
+    return delivery
+
+
+def _shards(edges: pl.DataFrame) -> Iterator[pl.DataFrame]:
+    """Yield the edges of so many users at a time; no user is in two shards."""
+    user_number = edges["user_id"].rle_id() // USERS_PER_SHARD
+    for number in range(int(user_number.max() or 0) + 1 if len(edges) else 1):  # type: ignore[arg-type]
+        yield edges.filter(user_number == number)
+
+
+def _write_shard(edges: pl.DataFrame, folder: Path, *, number: int, kind: Format) -> dict[str, object]:
+    file = folder / f"part-{number:05d}.{kind}"
+    # Through a file of Python's, so that a full disk is an OSError that names it.
+    with file.open("wb") as stream:
+        if kind == "parquet":
+            edges.write_parquet(stream)
+        else:
+            edges.write_csv(stream)
+    digest = hashlib.sha256(file.read_bytes()).hexdigest()
+    return {"file": file.name, "rows": len(edges), "users": edges["user_id"].n_unique(), "sha256": digest}
+
+
+def _require_replaceable(folder: Path) -> None:
+    """Raise if ``folder`` holds something that is not a delivery: it would be deleted."""
+    if folder.exists() and not (folder / "manifest.json").exists() and (not folder.is_dir() or any(folder.iterdir())):
+        raise InputError(f"{str(folder)!r} is there and is no delivery, so it is not replaced; give another --out")
+
+
+def main() -> None:
+    """Run the command line."""
+    config = tyro.cli(ExportConfig, description=ExportConfig.__doc__)
+    if config.k < 1:
+        raise InputError(f"k is {config.k}; give 1 or more")
+    delivery = export_run(RunFolder.open(config.runs, config.run), config)
+    where = ", and RECOMMENDED in the graph" if config.to_graph else ""
+    print(
+        f"{delivery.rows} ranked edges for {delivery.users} users ({delivery.users_left_out} left out: they bought no "
+        f"ranked product) in {delivery.folder}{where}"
+    )
+
+
+if __name__ == "__main__":
+    run_command(main)

@@ -1,0 +1,179 @@
+"""Trains the graph network: hides part of each user's products and learns to predict them from the rest."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from jaxtyping import Bool, Float, Int
+from scipy import sparse
+from torch import Tensor
+from torch_geometric.data import HeteroData
+from tqdm import tqdm
+
+from gnn.config import NetworkConfig
+from gnn.losses import hidden_product_loss
+from gnn.network import BOUGHT, QueryKeyNetwork, Relation, adjacency, as_tensor, product_relations
+
+
+@dataclass(frozen=True)
+class FittedNetwork:
+    """What training leaves: the vectors of the products, and what they were made with."""
+
+    queries: Float[np.ndarray, "products dimension"]
+    keys: Float[np.ndarray, "products dimension"]
+    """Unit length."""
+
+    temperature: float
+    weights: dict[str, Tensor]
+    """The network's parameters, on the CPU."""
+
+    epochs: int
+    """Passes over the users that made these weights."""
+
+
+@dataclass(frozen=True)
+class EpochRecord:
+    """One look at the training."""
+
+    epoch: int
+    loss: float
+    validation_ndcg: float | None
+
+
+Validate = Callable[[Float[np.ndarray, "products dimension"], Float[np.ndarray, "products dimension"]], float]
+
+
+def fit_network(
+    data: HeteroData,
+    history: sparse.csr_array,
+    *,
+    config: NetworkConfig,
+    device: torch.device,
+    seed: int,
+    epochs: int,
+    validate: Validate | None = None,
+    record: Callable[[EpochRecord], None] = lambda _: None,
+) -> FittedNetwork:
+    """Train for ``epochs`` passes, or stop early where ``validate`` (NDCG@10 of queries and keys) no longer rises.
+
+    ``history`` holds the weights a(u, j), users × products; its pairs are the purchases in ``data``.
+    """
+    rng = np.random.default_rng(seed)
+    network = make_network(data, config, device=device, seed=seed)
+    bought = adjacency(data, BOUGHT)
+    whole = Relation.of(bought, device)
+    optimizer = torch.optim.AdamW(network.parameters(), lr=config.learning_rate, weight_decay=0.0)
+    best = (-np.inf, 0, copy.deepcopy(network.state_dict()))
+    with tqdm(total=epochs, desc="graph network", unit="epoch", disable=None) as progress:
+        for epoch in range(1, epochs + 1):
+            loss = _epoch(network, bought, history, config=config, optimizer=optimizer, rng=rng)
+            looked = validate is not None and (epoch % config.evaluate_every == 0 or epoch == epochs)
+            ndcg = validate(*_vectors(network, whole)) if validate and looked else None
+            record(EpochRecord(epoch, loss, ndcg))
+            progress.set_postfix(loss=f"{loss:.3f}", ndcg=f"{ndcg or 0:.4f}")
+            progress.update()
+            if ndcg is not None and ndcg > best[0]:
+                best = (ndcg, epoch, copy.deepcopy(network.state_dict()))
+            if looked and epoch - best[1] >= config.patience * config.evaluate_every:
+                break
+    if validate is None:
+        best = (np.nan, epochs, network.state_dict())
+    network.load_state_dict(best[2])
+    queries, keys = _vectors(network, whole)
+    return FittedNetwork(
+        queries=queries,
+        keys=keys,
+        temperature=float(network.log_temperature.exp()),
+        weights={name: value.cpu() for name, value in best[2].items()},
+        epochs=best[1],
+    )
+
+
+def make_network(data: HeteroData, config: NetworkConfig, *, device: torch.device, seed: int) -> QueryKeyNetwork:
+    """Return an untrained network for the products and relations of ``data``."""
+    links = {relation for source, relation, target in data.edge_types if source == target == "product"}
+    return QueryKeyNetwork(
+        data["product"].x,
+        relations=product_relations(data, device),
+        one_hop=frozenset(relation for relation in links if not relation.startswith("rev_")),
+        dimension=config.dimension,
+        layers=config.layers,
+        temperature=config.temperature,
+        rng=torch.Generator().manual_seed(seed),
+    ).to(device)
+
+
+def _vectors(network: QueryKeyNetwork, bought: Relation) -> tuple[np.ndarray, np.ndarray]:
+    with torch.no_grad():
+        queries, keys = network(bought)
+    return queries.cpu().numpy(), keys.cpu().numpy()
+
+
+def _epoch(
+    network: QueryKeyNetwork,
+    bought: sparse.csr_array,
+    history: sparse.csr_array,
+    *,
+    config: NetworkConfig,
+    optimizer: torch.optim.Optimizer,
+    rng: np.random.Generator,
+) -> float:
+    """Make one pass over the users and return its mean loss."""
+    device = network.identity.device
+    losses = []
+    for users, hidden in hide_purchases(bought, share=config.hidden_share, batch_users=config.batch_users, rng=rng):
+        rest = without(bought, hidden)
+        queries, keys = network(Relation.of(rest, device))
+        profile = as_tensor(without(history, hidden)[users], device) @ queries
+        # The scores are the one large dense product; the propagation stays in 32 bits.
+        with torch.autocast(device.type, torch.bfloat16, enabled=device.type == "cuda"):
+            scores = network.scores(profile, keys)
+        known, wanted = rest[users].tocoo(), only(bought, hidden)[users].tocoo()
+        if not wanted.nnz:
+            continue
+        loss = hidden_product_loss(
+            scores.float(),
+            known=_pairs(known, device),
+            wanted=_pairs(wanted, device),
+        )
+        optimizer.zero_grad()
+        loss.backward()  # type: ignore[no-untyped-call]
+        optimizer.step()
+        losses.append(float(loss.detach()))
+    return float(np.mean(losses)) if losses else float("nan")
+
+
+def hide_purchases(
+    bought: sparse.csr_array, *, share: float, batch_users: int, rng: np.random.Generator
+) -> Iterator[tuple[Int[np.ndarray, " users"], Bool[np.ndarray, " pairs"]]]:
+    """Yield the users of each step, and which of all pairs in ``bought`` are hidden: only pairs of these users.
+
+    What is hidden is also taken out of the propagation, so that no user is predicted from her own hidden purchases.
+    """
+    num_users = bought.shape[0]
+    user_of = np.repeat(np.arange(num_users), np.diff(bought.indptr))
+    order = rng.permutation(num_users)
+    for start in range(0, num_users, batch_users):
+        users = np.sort(order[start : start + batch_users])
+        chosen = np.zeros(num_users, dtype=bool)
+        chosen[users] = True
+        yield users, chosen[user_of] & (rng.random(len(user_of)) < share)
+
+
+def without(matrix: sparse.csr_array, hidden: Bool[np.ndarray, " pairs"]) -> sparse.csr_array:
+    """Return ``matrix`` without the hidden pairs."""
+    return only(matrix, ~hidden)
+
+
+def only(matrix: sparse.csr_array, kept: Bool[np.ndarray, " pairs"]) -> sparse.csr_array:
+    """Return only these pairs of ``matrix``, in the order of its stored entries."""
+    ends = np.concatenate([[0], np.cumsum(kept)])[matrix.indptr]
+    return sparse.csr_array((matrix.data[kept], matrix.indices[kept], ends), shape=matrix.shape)
+
+
+def _pairs(matrix: sparse.coo_array, device: torch.device) -> Int[Tensor, "2 pairs"]:
+    return torch.from_numpy(np.stack([matrix.row, matrix.col]).astype(np.int64)).to(device)

@@ -1,0 +1,64 @@
+"""Weighs what each user bought: the matrix a(u, j) that every score is a sum over."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import polars as pl
+from jaxtyping import Int
+from scipy import sparse
+
+from gnn.config import HistoryConfig
+
+SECONDS_PER_DAY = 86_400.0
+FOREVER = 1e18
+"""A half-life that makes every age weigh the same; seconds, because Cypher has no infinity to be given."""
+
+
+@dataclass(frozen=True)
+class Weighing:
+    """How a purchase is weighed, in the form that Cypher is given too."""
+
+    exponent: float
+    """Power of the number of purchases of a product."""
+
+    half_life: float
+    """Seconds after which a purchase weighs half."""
+
+    @classmethod
+    def of(cls, config: HistoryConfig, *, times_known: bool) -> Weighing:
+        """Return the weighing that ``config`` asks for; without times, age weighs nothing."""
+        half_life = config.half_life_days * SECONDS_PER_DAY if times_known else FOREVER
+        return cls(exponent=config.exponent, half_life=half_life)
+
+
+def history_weights(
+    bought: pl.DataFrame, *, products: Int[np.ndarray, " products"], num_users: int, weighing: Weighing, now: int
+) -> sparse.csr_array:
+    """Return a(u, j) = purchases ^ exponent · 0.5 ^ ((now - last purchase) / half_life), users × products.
+
+    ``bought`` holds ``user``, ``product`` (positions) and ``at`` (seconds, UTC), all of it before ``now``; the columns
+    of the result are the sorted positions ``products``, purchases of others are left out.
+    """
+    counted = (
+        bought.group_by("user", "product")
+        .agg(pl.len().alias("purchases"), pl.col("at").max())
+        .filter(pl.col("product").is_in(products))
+        .sort("user", "product")
+    )
+    age = (now - counted["at"].to_numpy()) / weighing.half_life
+    weight = counted["purchases"].to_numpy().astype(np.float64) ** weighing.exponent * 0.5**age
+    columns = np.searchsorted(products, counted["product"].to_numpy())
+    return sparse.csr_array((weight, (counted["user"].to_numpy(), columns)), shape=(num_users, len(products)))
+
+
+def binary(history: sparse.csr_array) -> sparse.csr_array:
+    """Return the same pairs with the weight 1: who bought what."""
+    return sparse.csr_array((np.ones_like(history.data), history.indices, history.indptr), shape=history.shape)
+
+
+def frequent_products(bought: pl.DataFrame, *, min_buyers: int) -> Int[np.ndarray, " products"]:
+    """Return the positions of the products with at least ``min_buyers`` buyers, sorted."""
+    buyers = bought.unique(["user", "product"]).group_by("product").len()
+    return buyers.filter(pl.col("len") >= min_buyers)["product"].sort().to_numpy()

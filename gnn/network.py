@@ -1,0 +1,157 @@
+"""The graph network: query and key vectors of products, propagated linearly over the typed edges of the graph."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from jaxtyping import Float
+from scipy import sparse
+from torch import Tensor, nn
+from torch.nn.functional import normalize
+from torch_geometric.data import HeteroData
+
+BOUGHT = ("user", "bought", "product")
+START_SCALE = 0.01
+
+
+class _Propagate(torch.autograd.Function):
+    """``adjacency @ x``, whose gradient uses the stored transpose: torch would transpose the matrix at every step."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, adjacency: Tensor, transpose: Tensor) -> Tensor:
+        ctx.transpose = transpose
+        return adjacency @ x
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None, None]:
+        return ctx.transpose @ gradient, None, None
+
+
+@dataclass(frozen=True)
+class Relation:
+    """A relation's symmetrically normalised adjacency D^-½ A D^-½ (Kipf and Welling 2017), both ways round."""
+
+    forward: Tensor
+    """Sources × targets, CSR."""
+
+    backward: Tensor
+    """Targets × sources, CSR."""
+
+    @classmethod
+    def of(cls, pairs: sparse.csr_array, device: torch.device) -> Relation:
+        """Return the relation of a 0/1 matrix sources × targets."""
+        scaled = (
+            sparse.diags_array(_inverse_root(pairs.sum(1))) @ pairs @ sparse.diags_array(_inverse_root(pairs.sum(0)))
+        )
+        return cls(forward=as_tensor(scaled, device), backward=as_tensor(scaled.T, device))
+
+    def to_sources(self, x: Float[Tensor, "targets dimension"]) -> Float[Tensor, "sources dimension"]:
+        """Return what each source gets from its targets."""
+        return _Propagate.apply(x, self.forward, self.backward)  # type: ignore[no-any-return]
+
+    def to_targets(self, x: Float[Tensor, "sources dimension"]) -> Float[Tensor, "targets dimension"]:
+        """Return what each target gets from its sources."""
+        return _Propagate.apply(x, self.backward, self.forward)  # type: ignore[no-any-return]
+
+
+def as_tensor(matrix: sparse.sparray, device: torch.device) -> Tensor:
+    """Return a scipy matrix as a torch CSR tensor of 32-bit floats."""
+    rows = sparse.csr_array(matrix)
+    parts = (rows.indptr.astype(np.int64), rows.indices.astype(np.int64), rows.data.astype(np.float32))
+    indptr, indices, values = (torch.from_numpy(part) for part in parts)
+    return torch.sparse_csr_tensor(indptr, indices, values, size=rows.shape, check_invariants=False).to(device)
+
+
+def adjacency(data: HeteroData, edge_type: tuple[str, str, str]) -> sparse.csr_array:
+    """Return the 0/1 matrix of an edge type, sources × targets."""
+    source, target = data[edge_type].edge_index.numpy()
+    shape = (data[edge_type[0]].num_nodes, data[edge_type[2]].num_nodes)
+    matrix = sparse.csr_array((np.ones(len(source), dtype=np.float32), (source, target)), shape=shape)
+    matrix.data[:] = 1.0
+    return matrix
+
+
+def product_relations(data: HeteroData, device: torch.device) -> dict[str, Relation]:
+    """Return every relation of products other than purchases; reverse edge types are the same relation's other way."""
+    return {
+        edge_type[1]: Relation.of(adjacency(data, edge_type), device)
+        for edge_type in data.edge_types
+        if edge_type != BOUGHT and not edge_type[1].startswith("rev_")
+    }
+
+
+class QueryKeyNetwork(nn.Module):
+    """Product vectors from id and text, mixed over relations with learned weights; nothing in it but the text is given.
+
+    The query says what a product's buyer wants next, the key how a product answers. Both are linear in the start
+    vectors: a weighted sum of the vectors themselves, of their neighbours over each relation, and of co-purchases
+    propagated 1, 2, … times (the light convolution of He et al. 2020, LightGCN, equation 7).
+    """
+
+    def __init__(
+        self,
+        text: Float[Tensor, "products text"],
+        *,
+        relations: Mapping[str, Relation],
+        one_hop: frozenset[str],
+        dimension: int,
+        layers: int,
+        temperature: float,
+        rng: torch.Generator,
+    ) -> None:
+        super().__init__()
+        self.relations = dict(relations)
+        self.one_hop = one_hop
+        self.layers = layers
+        self.text: Tensor
+        self.register_buffer("text", _centred(text), persistent=False)
+        num_products, text_dimension = text.shape
+        self.identity = nn.Parameter(START_SCALE * torch.randn(num_products, dimension, generator=rng))
+        bound = text_dimension**-0.5
+        self.projection = nn.Parameter(bound * (2 * torch.rand(text_dimension, dimension, generator=rng) - 1))
+        self.turn = nn.Parameter(torch.eye(dimension))
+        parts = 1 + len(self.relations) + len(self.one_hop) + layers
+        self.query_weights = nn.Parameter(torch.ones(parts))
+        self.key_weights = nn.Parameter(torch.ones(parts))
+        self.popularity = nn.Parameter(torch.zeros(num_products))
+        self.log_temperature = nn.Parameter(torch.tensor(float(np.log(temperature))))
+
+    def forward(
+        self, bought: Relation
+    ) -> tuple[Float[Tensor, "products dimension"], Float[Tensor, "products dimension"]]:
+        """Return the queries, and the keys at unit length, as these purchases (users × products) propagate them."""
+        start = self.identity + self.text @ self.projection
+        parts = [start]
+        for name, relation in self.relations.items():
+            if name in self.one_hop:
+                parts += [relation.to_sources(start), relation.to_targets(start)]
+            else:
+                parts.append(relation.to_sources(relation.to_targets(start)))
+        spread = start
+        for _ in range(self.layers):
+            spread = bought.to_targets(bought.to_sources(spread))
+            parts.append(spread)
+        query = sum(weight * part for weight, part in zip(self.query_weights, parts, strict=True))
+        key = sum(weight * part for weight, part in zip(self.key_weights, parts, strict=True))
+        return query @ self.turn, normalize(key, dim=1)
+
+    def scores(
+        self, users: Float[Tensor, "users dimension"], keys: Float[Tensor, "products dimension"]
+    ) -> Float[Tensor, "users products"]:
+        """Return cosine / temperature + popularity; the larger, the likelier."""
+        return normalize(users, dim=1) @ keys.T / self.log_temperature.exp() + self.popularity
+
+
+def _centred(text: Float[Tensor, "products text"]) -> Float[Tensor, "products text"]:
+    """Return the vectors without what all texts share, at unit length; a product without a text keeps its zeros."""
+    given = text.norm(dim=1, keepdim=True) > 0
+    mean = text.sum(0) / given.sum().clamp(min=1)
+    return torch.where(given, normalize(text - mean, dim=1), 0.0)
+
+
+def _inverse_root(degree: np.ndarray) -> np.ndarray:
+    return np.where(degree > 0, degree, 1.0) ** -0.5

@@ -1,0 +1,239 @@
+"""A run's folder: written beside its place, moved there when it is whole, and read back by later commands."""
+
+from __future__ import annotations
+
+import json
+import platform
+import shutil
+import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors.torch import load_file, save_file
+
+from gnn.config import HistoryConfig, NetworkConfig, RelatedConfig, SplitConfig, TrainConfig
+from gnn.fit import EpochRecord, FittedNetwork
+from gnn.history import Weighing
+from gnn.related import Recipe
+from gnn.report import Report, as_markdown
+from kg.graph import GraphTables, RunRecord
+from kg.store import GraphStore
+from loaders.errors import InputError
+
+REPORTED_VERSIONS = ("torch", "torch-geometric", "transformers", "ladybug", "polars", "numpy", "scipy")
+# What may differ between two runs that replace each other: where things are, not what is learned.
+PLACES = ("run", "runs", "store", "cache", "device", "overwrite")
+
+
+@dataclass(frozen=True)
+class Manifest:
+    """What was made of what: enough to read the run's results, and to refuse those of another."""
+
+    run: str
+    made_at: str
+    """When training ended (ISO 8601, UTC); the run's edges in the store say the same."""
+
+    commit: str | None
+    """The commit of the program; None outside a git checkout."""
+
+    versions: dict[str, str]
+    seed: int
+    store: str
+    """Address of the store that holds the graph and the run's edges."""
+
+    graph: str
+    """Fingerprint of the graph that was learned from."""
+
+    split: str
+    """How the purchases were split."""
+
+    learned_before: int
+    """Purchases from this moment (seconds, UTC) on were not learned from."""
+
+    weighing: Weighing
+    recipe: Recipe
+    epochs: int
+    """Passes over the users in the final training."""
+
+    def record(self, *, now: int) -> RunRecord:
+        """Return what Cypher must know of this run to score as of ``now``."""
+        return RunRecord(
+            name=self.run,
+            made_at=self.made_at,
+            now=now,
+            half_life=self.weighing.half_life,
+            exponent=self.weighing.exponent,
+            learned_before=self.learned_before,
+        )
+
+    def require_same_graph(self, store: GraphStore) -> GraphTables:
+        """Return the graph in the store; raise if it is not the one that was learned from."""
+        tables = store.read_graph()
+        if tables.fingerprint() != self.graph:
+            raise InputError(
+                f"the graph in {self.store!r} has changed since the run {self.run!r} was made, so its test part is "
+                "another; train again"
+            )
+        return tables
+
+    def require_own_results(self, store: GraphStore) -> RunRecord:
+        """Return the store's record of this run; raise if the edges there are gone or of another training."""
+        record = store.run_record(self.run)
+        if record is None or record.made_at != self.made_at:
+            found = "none" if record is None else f"those made at {record.made_at}"
+            raise InputError(
+                f"the store {self.store!r} holds {found} of the RELATED edges that run {self.run!r} made at "
+                f"{self.made_at}; train again"
+            )
+        return record
+
+
+@dataclass(frozen=True)
+class RunFolder:
+    """The folder of one run."""
+
+    path: Path
+
+    @classmethod
+    def open(cls, runs: str, name: str) -> RunFolder:
+        """Return the folder of a finished run."""
+        folder = cls(Path(runs) / name)
+        if not (folder.path / "manifest.json").exists():
+            known = sorted(file.parent.name for file in Path(runs).glob("*/manifest.json"))
+            raise InputError(f"no run {name!r} in {runs!r}; there {'are ' + ', '.join(known) if known else 'is none'}")
+        return folder
+
+    def config(self) -> TrainConfig:
+        """Return the settings of the run."""
+        values = self._read_json("config.json")
+        related: dict[str, Any] = {
+            key: tuple(value) if isinstance(value, list) else value for key, value in values["related"].items()
+        }
+        return TrainConfig(
+            **{key: value for key, value in values.items() if key not in {"split", "history", "network", "related"}},
+            split=SplitConfig(**values["split"]),
+            history=HistoryConfig(**values["history"]),
+            network=NetworkConfig(**values["network"]),
+            related=RelatedConfig(**related),
+        )
+
+    def manifest(self) -> Manifest:
+        """Return the run's manifest."""
+        values = self._read_json("manifest.json")
+        return Manifest(
+            **{key: value for key, value in values.items() if key not in {"weighing", "recipe"}},
+            weighing=Weighing(**values["weighing"]),
+            recipe=Recipe(**values["recipe"]),
+        )
+
+    def fitted(self) -> FittedNetwork:
+        """Return the network's vectors and weights."""
+        tensors = load_file(self.path / "model.safetensors")
+        return FittedNetwork(
+            queries=tensors.pop("queries").numpy(),
+            keys=tensors.pop("keys").numpy(),
+            temperature=float(tensors["log_temperature"].exp()),
+            weights=tensors,
+            epochs=self.manifest().epochs,
+        )
+
+    def report(self) -> Report:
+        """Return the run's report."""
+        return Report.from_json(self._read_json("report.json"))
+
+    def write_config(self, config: TrainConfig) -> None:
+        """Write the settings."""
+        self._write_json("config.json", asdict(config))
+
+    def write_manifest(self, manifest: Manifest) -> None:
+        """Write the manifest."""
+        self._write_json("manifest.json", asdict(manifest))
+
+    def write_fitted(self, fitted: FittedNetwork) -> None:
+        """Write the network's vectors and weights."""
+        vectors = {"queries": torch.from_numpy(fitted.queries), "keys": torch.from_numpy(fitted.keys)}
+        tensors = {name: value.contiguous() for name, value in {**fitted.weights, **vectors}.items()}
+        save_file(tensors, self.path / "model.safetensors")
+
+    def write_report(self, report: Report) -> None:
+        """Write the report for programs (JSON) and for people (Markdown)."""
+        self._write_json("report.json", report.to_json())
+        _write_text(self.path / "report.md", as_markdown(report))
+
+    def append_epoch(self, stage: str, record: EpochRecord) -> None:
+        """Add a line to ``metrics.jsonl``."""
+        with (self.path / "metrics.jsonl").open("a", encoding="utf-8") as file:
+            file.write(json.dumps({"stage": stage, **asdict(record)}) + "\n")
+
+    def _read_json(self, name: str) -> dict[str, Any]:
+        try:
+            values = json.loads((self.path / name).read_text(encoding="utf-8"))
+        except FileNotFoundError as error:
+            raise InputError(f"the run folder {str(self.path)!r} lacks {name}; train again") from error
+        except ValueError as error:
+            raise InputError(f"{str(self.path / name)!r} is no JSON ({error}); train again") from error
+        if not isinstance(values, dict):
+            raise InputError(f"{str(self.path / name)!r} holds no object; train again")
+        return values
+
+    def _write_json(self, name: str, values: dict[str, Any]) -> None:
+        _write_text(self.path / name, json.dumps(values, indent=2) + "\n")
+
+
+@contextmanager
+def new_run(config: TrainConfig, name: str) -> Iterator[RunFolder]:
+    """Give a folder to write a run to; it takes its place among the runs only when the block ends without an error."""
+    place = Path(config.runs) / name
+    _require_replaceable(place, config)
+    beside = place.with_name(f".{name}.part")
+    shutil.rmtree(beside, ignore_errors=True)
+    beside.mkdir(parents=True)
+    try:
+        folder = RunFolder(beside)
+        folder.write_config(config)
+        yield folder
+        if place.exists():
+            shutil.rmtree(place)
+        beside.rename(place)
+    finally:
+        shutil.rmtree(beside, ignore_errors=True)
+
+
+def program_commit() -> str | None:
+    """Return the commit of the checkout this program runs from; None where there is none."""
+    git = shutil.which("git")
+    if git is None:
+        return None
+    command = [git, "-C", str(Path(__file__).parent), "rev-parse", "HEAD"]
+    answer = subprocess.run(command, capture_output=True, text=True, check=False)  # noqa: S603
+    return answer.stdout.strip() or None
+
+
+def program_versions() -> dict[str, str]:
+    """Return the versions that can change the numbers."""
+    return {"python": platform.python_version(), **{name: metadata.version(name) for name in REPORTED_VERSIONS}}
+
+
+def _require_replaceable(place: Path, config: TrainConfig) -> None:
+    if config.overwrite or not (place / "config.json").exists():
+        return
+    old = json.loads((place / "config.json").read_text(encoding="utf-8"))
+    new = json.loads(json.dumps(asdict(config)))
+    changed = [key for key in new if key not in PLACES and new[key] != old.get(key)]
+    if changed:
+        key = changed[0]
+        raise InputError(
+            f"the run {place.name!r} exists with other settings ({key} is {new[key]!r}, was {old.get(key)!r}); "
+            "give another --run NAME, or --overwrite"
+        )
+
+
+def _write_text(file: Path, text: str) -> None:
+    beside = file.with_name(f".{file.name}.part")
+    beside.write_text(text, encoding="utf-8")
+    beside.replace(file)

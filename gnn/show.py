@@ -1,0 +1,23 @@
+"""Shows, at the end of the main job, three recommendations and the Cypher rows that explain them."""
+
+from __future__ import annotations
+
+import polars as pl
+from kg.explain import as_text, explain
+
+from kg.graph import RunRecord
+from kg.store import GraphStore
+
+SHOWN = 3
+REASONS = 3
+
+
+def three_explanations(store: GraphStore, edges: pl.DataFrame, *, run: RunRecord) -> str:
+    """Return the explanation of the first product of three users, evenly spaced among those in ``edges``."""
+    first = edges.filter(pl.col("rank") == 1).sort("user_id")
+    step = max(len(first) // SHOWN, 1)
+    pages = [
+        as_text(explain(store, user=user, product=product, run=run, limit=REASONS))
+        for user, product in first.select("user_id", "product_id").gather_every(step).head(SHOWN).iter_rows()
+    ]
+    return "\n\n".join(pages)
