@@ -83,7 +83,16 @@ class RelatedConfig:
     gates: tuple[float, ...] = (0.0, 2.0, 4.0)
     """Strengths tried for the network's gate on co-purchases; validation chooses."""
 
-    proposals: tuple[float, ...] = (0.0, 0.1, 0.3)
+    trends: tuple[float, ...] = (0.0, 0.5, 1.0)
+    """Powers tried for the trend of the candidate, recent against usual purchases; validation chooses."""
+
+    trend_half_life_days: float = 14.0
+    """Days after which a purchase counts half as recent."""
+
+    trend_shrink: float = 5.0
+    """Purchases added to recent and usual ones alike; more trusts the trend of rare products less."""
+
+    proposals: tuple[float, ...] = (0.0, 0.3)
     """Weights tried for the edges that the network proposes by itself; validation chooses."""
 
 
@@ -143,8 +152,10 @@ class TrainConfig:
             0 < self.network.hidden_share < 1, "network.hidden_share", self.network.hidden_share, "between 0 and 1"
         )
         _require(self.related.per_product >= 1, "related.per_product", self.related.per_product, "1 or more")
-        _require(bool(self.related.gates), "related.gates", self.related.gates, "at least one value")
-        _require(bool(self.related.proposals), "related.proposals", self.related.proposals, "at least one value")
+        for name in ("gates", "trends", "proposals"):
+            _require(bool(getattr(self.related, name)), f"related.{name}", getattr(self.related, name), "some values")
+        for name in ("trend_half_life_days", "trend_shrink"):
+            _require(getattr(self.related, name) > 0, f"related.{name}", getattr(self.related, name), "more than 0")
         _require(self.history.half_life_days > 0, "history.half_life_days", self.history.half_life_days, "more than 0")
         shares = (self.split.validation_share, self.split.test_share)
         _require(min(shares) >= 0 and sum(shares) < 1, "split shares", shares, "0 or more each and together below 1")

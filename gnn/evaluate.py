@@ -100,11 +100,12 @@ def evaluate_all(
 ) -> list[Row]:
     """Return the table: plain baselines, the network alone, and ours."""
     plain = Recipe(per_product=recipe.per_product, shrink=recipe.shrink)
-    item_knn = related_edges(task.seen, plain, fitted=None).matrix(len(task.products))
+    as_ever = np.ones(len(task.products))
+    (item_knn,) = related_edges(task.seen, [plain], fitted=None, trend=as_ever)
     recommenders: list[Recommender] = [
         popularity(task.known, products=task.products, weeks=None, now=task.now),
         *([popularity(task.known, products=task.products, weeks=8, now=task.now)] if times_known else []),
-        RelatedRecommender("ItemKNN", task.history, item_knn),
+        RelatedRecommender("ItemKNN", task.history, item_knn.matrix(len(task.products))),
         NetworkAlone("graph network alone", task.history, fitted),
         RelatedRecommender(OURS, task.history, related),
     ]

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import polars as pl
-from jaxtyping import Int
+from jaxtyping import Float, Int
 from scipy import sparse
 
 from gnn.config import HistoryConfig
@@ -51,6 +51,29 @@ def history_weights(
     weight = counted["purchases"].to_numpy().astype(np.float64) ** weighing.exponent * 0.5**age
     columns = np.searchsorted(products, counted["product"].to_numpy())
     return sparse.csr_array((weight, (counted["user"].to_numpy(), columns)), shape=(num_users, len(products)))
+
+
+def trend(
+    bought: pl.DataFrame,
+    *,
+    products: Int[np.ndarray, " products"],
+    half_life_days: float,
+    shrink: float,
+    now: int,
+) -> Float[np.ndarray, " products"]:
+    """Return recent against usual purchases of each product: 1 is as ever, 2 twice as often.
+
+    Recent purchases weigh 0.5 ^ (age / half-life); usual ones are all, scaled to the same total; ``shrink`` purchases
+    are added to both, so that a rare product has no trend.
+    """
+    age = (now - pl.col("at")) / (half_life_days * SECONDS_PER_DAY)
+    counted = bought.group_by("product").agg(pl.len().alias("usual"), (0.5**age).sum().alias("recent"))
+    scale = float(counted["recent"].sum()) / max(float(counted["usual"].sum()), 1.0)
+    kept = counted.filter(pl.col("product").is_in(products))
+    factor = np.ones(len(products))
+    recent, usual = kept["recent"].to_numpy(), kept["usual"].to_numpy() * scale
+    factor[np.searchsorted(products, kept["product"].to_numpy())] = (recent + shrink * scale) / (usual + shrink * scale)
+    return factor
 
 
 def binary(history: sparse.csr_array) -> sparse.csr_array:

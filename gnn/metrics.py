@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from jaxtyping import Bool, Float, Int
@@ -70,7 +71,7 @@ def recall(found: Hits, num_relevant: Int[np.ndarray, " users"]) -> PerUser:
 
 def precision(found: Hits, num_relevant: Int[np.ndarray, " users"]) -> PerUser:
     """Return the share of the k places that hold a relevant product."""
-    return _where_defined(found.sum(1) / found.shape[1], num_relevant)
+    return _where_defined(found.sum(1, dtype=np.float64) / found.shape[1], num_relevant)
 
 
 def hit_rate(found: Hits, num_relevant: Int[np.ndarray, " users"]) -> PerUser:
@@ -114,5 +115,5 @@ def _over(part: np.ndarray, whole: np.ndarray) -> PerUser:
     return np.where(whole > 0, part / np.where(whole > 0, whole, 1.0), np.nan)
 
 
-def _where_defined(values: np.ndarray, num_relevant: np.ndarray) -> PerUser:
+def _where_defined(values: Any, num_relevant: np.ndarray) -> PerUser:
     return np.where(num_relevant > 0, values, np.nan)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -22,13 +22,20 @@ class Recipe:
 
     ``bought`` is the co-purchase cosine B(j, i) = |both| / (sqrt(|j| · |i|) + shrink). The network's share is what its
     gate adds to that and what it proposes by itself: B · (exp(gate · cos(q_j, k_i)) - 1) + proposal · p(i | j), where
-    p(i | j) is the softmax over products of cos(q_j, k_i) / temperature + log |i|.
+    p(i | j) is the softmax over products of cos(q_j, k_i) / temperature + log |i|. Both are multiplied by the
+    candidate's trend(i) ^ trend.
     """
 
     per_product: int
     shrink: float
     gate: float = 0.0
+    trend: float = 0.0
     proposal: float = 0.0
+
+    @property
+    def needs_network(self) -> bool:
+        """Whether any of it comes from the network."""
+        return bool(self.gate or self.proposal)
 
 
 @dataclass(frozen=True)
@@ -42,8 +49,8 @@ class Related:
 
     @property
     def weight(self) -> Float[np.ndarray, " edges"]:
-        """What an edge adds to a score for each unit of history weight."""
-        weight: np.ndarray = self.bought + self.network
+        """What an edge adds to a score for each unit of history weight, in 64 bits: exactly the sum of its shares."""
+        weight: np.ndarray = self.bought.astype(np.float64) + self.network
         return weight
 
     def matrix(self, num_products: int) -> sparse.csr_array:
@@ -51,23 +58,38 @@ class Related:
         return sparse.csr_array((self.weight, (self.source, self.target)), shape=(num_products, num_products))
 
 
-def related_edges(bought: sparse.csr_array, recipe: Recipe, *, fitted: FittedNetwork | None) -> Related:
-    """Return the edges of ``recipe`` for the 0/1 matrix ``bought`` (users × products).
+def related_edges(
+    bought: sparse.csr_array,
+    recipes: Sequence[Recipe],
+    *,
+    fitted: FittedNetwork | None,
+    trend: Float[np.ndarray, " products"],
+) -> list[Related]:
+    """Return the edges of each recipe for the 0/1 matrix ``bought`` (users × products).
 
-    Without a network, or with ``gate`` and ``proposal`` 0, it is ItemKNN (cosine with shrinkage). Products × products
-    are never in memory at once: rows are made and cut in blocks.
+    A recipe without a gate, proposals and trend is ItemKNN (cosine with shrinkage). Products × products are never in
+    memory at once: rows are made in blocks, for all recipes together since co-purchases take most of the time, and cut.
     """
-    if fitted is None and (recipe.gate or recipe.proposal):
+    if fitted is None and any(recipe.needs_network for recipe in recipes):
         raise ValueError("a gate or a proposal needs a fitted network")
-    parts = []
     buyers = np.asarray(bought.sum(0), dtype=np.float32).ravel()
+    parts: list[list[tuple[np.ndarray, ...]]] = [[] for _ in recipes]
     for start, both in _co_purchase_blocks(bought):
-        cosine = _co_purchase_cosine(both, buyers, start=start, shrink=recipe.shrink)
-        network = np.zeros_like(cosine)
-        if fitted is not None and (recipe.gate or recipe.proposal):
-            network = _network_share(cosine, fitted, start=start, recipe=recipe, buyers=buyers)
-        parts.append(_largest(cosine, network, start=start, keep=recipe.per_product))
-    return Related(*(np.concatenate(columns) for columns in zip(*parts, strict=True)))
+        near = None if fitted is None else _cosine_to_keys(fitted, start=start, rows=len(both))
+        roots = _roots(buyers, start=start, rows=len(both))
+        for recipe, blocks in zip(recipes, parts, strict=True):
+            own = both / (roots + np.float32(recipe.shrink))
+            own[np.arange(len(own)), start + np.arange(len(own))] = 0.0
+            network = np.zeros_like(own)
+            if near is not None and fitted is not None and recipe.needs_network:
+                network = _network_share(
+                    own, near, recipe=recipe, buyers=buyers, start=start, temperature=fitted.temperature
+                )
+            if recipe.trend:
+                factor = trend.astype(np.float32) ** np.float32(recipe.trend)
+                own, network = own * factor, network * factor
+            blocks.append(_largest(own, network, start=start, keep=recipe.per_product))
+    return [Related(*(np.concatenate(columns) for columns in zip(*blocks, strict=True))) for blocks in parts]
 
 
 def _co_purchase_blocks(bought: sparse.csr_array) -> Iterator[tuple[int, np.ndarray]]:
@@ -82,28 +104,35 @@ def _co_purchase_blocks(bought: sparse.csr_array) -> Iterator[tuple[int, np.ndar
             progress.update(block.shape[0])
 
 
-def _co_purchase_cosine(
-    both: np.ndarray, buyers: Float[np.ndarray, " products"], *, start: int, shrink: float
-) -> Float[np.ndarray, "rows products"]:
+def _roots(buyers: Float[np.ndarray, " products"], *, start: int, rows: int) -> Float[np.ndarray, "rows products"]:
+    """Return sqrt(|j| · |i|) for the rows j of a block."""
     root = np.sqrt(buyers)
-    rows = np.arange(len(both))
-    cosine: np.ndarray = both / (root[start : start + len(both), None] * root[None] + np.float32(shrink))
-    cosine[rows, start + rows] = 0.0
-    return cosine
+    product: np.ndarray = root[start : start + rows, None] * root[None]
+    return product
+
+
+def _cosine_to_keys(fitted: FittedNetwork, *, start: int, rows: int) -> Float[np.ndarray, "rows products"]:
+    queries = fitted.queries[start : start + rows]
+    length = np.linalg.norm(queries, axis=1, keepdims=True)
+    near: np.ndarray = (queries / np.where(length > 0, length, 1.0)) @ fitted.keys.T
+    return near
 
 
 def _network_share(
-    cosine: np.ndarray, fitted: FittedNetwork, *, start: int, recipe: Recipe, buyers: np.ndarray
-) -> np.ndarray:
-    queries = fitted.queries[start : start + len(cosine)]
-    length = np.linalg.norm(queries, axis=1, keepdims=True)
-    near = (queries / np.where(length > 0, length, 1.0)) @ fitted.keys.T
-    share: np.ndarray = cosine * np.expm1(np.float32(recipe.gate) * near)
+    own: Float[np.ndarray, "rows products"],
+    near: Float[np.ndarray, "rows products"],
+    *,
+    recipe: Recipe,
+    buyers: Float[np.ndarray, " products"],
+    start: int,
+    temperature: float,
+) -> Float[np.ndarray, "rows products"]:
+    """Return what the gate adds to the co-purchases ``own``, and what the network proposes by itself."""
+    share: np.ndarray = own * np.expm1(np.float32(recipe.gate) * near)
     if recipe.proposal:
-        rows = np.arange(len(cosine))
-        likely = near / np.float32(fitted.temperature) + np.log(np.maximum(buyers, 1.0))
+        likely = near / np.float32(temperature) + np.log(np.maximum(buyers, 1.0))
         likely = np.exp(likely - likely.max(axis=1, keepdims=True))
-        likely[rows, start + rows] = 0.0
+        likely[np.arange(len(own)), start + np.arange(len(own))] = 0.0
         share += np.float32(recipe.proposal) * likely / likely.sum(axis=1, keepdims=True)
     return share
 
@@ -116,9 +145,8 @@ def _largest(bought: np.ndarray, network: np.ndarray, *, start: int, keep: int) 
     columns.sort(axis=1)
     rows = np.arange(len(size))[:, None]
     kept = size[rows, columns] > 0
-    source = np.broadcast_to(start + rows, columns.shape)[kept]
-    shares = [part[rows, columns][kept].astype(np.float64) for part in (bought, network)]
-    return source, columns[kept], *shares
+    source = np.broadcast_to(start + rows, columns.shape)[kept].astype(np.int32)
+    return source, columns[kept].astype(np.int32), bought[rows, columns][kept], network[rows, columns][kept]
 
 
 def related_matrix(edges: pl.DataFrame, products: Int[np.ndarray, " products"]) -> sparse.csr_array:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import polars as pl
-from kg.explain import as_text, explain
 
+from kg.explain import explain, explanation_text
 from kg.graph import RunRecord
 from kg.store import GraphStore
 
@@ -17,7 +17,7 @@ def three_explanations(store: GraphStore, edges: pl.DataFrame, *, run: RunRecord
     first = edges.filter(pl.col("rank") == 1).sort("user_id")
     step = max(len(first) // SHOWN, 1)
     pages = [
-        as_text(explain(store, user=user, product=product, run=run, limit=REASONS))
+        explanation_text(explain(store, user=user, product=product, run=run, limit=REASONS), limit=REASONS)
         for user, product in first.select("user_id", "product_id").gather_every(step).head(SHOWN).iter_rows()
     ]
     return "\n\n".join(pages)

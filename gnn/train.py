@@ -6,6 +6,7 @@ ranked edges → explanations.
 
 from __future__ import annotations
 
+import resource
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -18,16 +19,15 @@ import numpy as np
 import torch
 import tyro
 from jaxtyping import Float
-from kg.load import default_store, load_graph
 
 from gnn.baselines import NetworkAlone
 from gnn.choose import choose_recipe
-from gnn.config import TrainConfig
+from gnn.config import RelatedConfig, TrainConfig
 from gnn.evaluate import Task, evaluate, evaluate_all, make_task
 from gnn.export import deliver, ranked_edges, related_by_id, write_recommended
 from gnn.fit import FittedNetwork, fit_network
 from gnn.hetero import hetero_data
-from gnn.history import Weighing
+from gnn.history import Weighing, trend
 from gnn.related import Recipe, related_edges
 from gnn.report import Report, as_markdown
 from gnn.run import Manifest, RunFolder, new_run, program_commit, program_versions
@@ -36,6 +36,7 @@ from gnn.split import Split, split_purchases
 from gnn.text import encode_texts
 from kg.build import build_graph, results_by_position
 from kg.graph import Graph
+from kg.load import default_store, finding_text, load_graph
 from kg.store import GraphStore, open_store
 from loaders.errors import InputError, run_command
 from loaders.shops import load_shop, shop_name
@@ -43,7 +44,7 @@ from loaders.shops import load_shop, shop_name
 
 @dataclass(frozen=True)
 class Stopwatch:
-    """The seconds of each stage, printed as it begins and ends."""
+    """The seconds of each stage, and the memory the process had needed at its end."""
 
     seconds: dict[str, float] = field(default_factory=dict)
 
@@ -53,7 +54,8 @@ class Stopwatch:
         start = time.perf_counter()
         yield
         self.seconds[name] = time.perf_counter() - start
-        print(f"{name}: {self.seconds[name]:.1f} s", flush=True)
+        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+        print(f"{name}: {self.seconds[name]:.1f} s (peak memory {peak:,.0f} MB)", flush=True)
 
 
 def train(config: TrainConfig) -> None:
@@ -64,10 +66,7 @@ def train(config: TrainConfig) -> None:
     name = config.run or shop_name(config.shop)
     with new_run(config, name) as folder, open_store(address) as store:
         with watch.stage("load"):
-            loaded = load_graph(load_shop(config.shop), store)
-            state = "loaded" if loaded.written else "unchanged"
-            print(f"{state}: {loaded.nodes} nodes, {loaded.edges} edges in {address}")
-            graph = build_graph(store.read_graph())
+            graph, fingerprint = _loaded_graph(config, store)
         split = split_purchases(graph, config.split, seed=config.seed)
         weighing = Weighing.of(config.history, times_known=split.way == "by time")
         with watch.stage("text vectors"):
@@ -90,7 +89,7 @@ def train(config: TrainConfig) -> None:
         with watch.stage("train on the past"):
             chosen_network = learn(past, epochs=config.network.max_epochs, validate=True)
         with watch.stage("choose on validation"):
-            choice = choose_recipe(past, chosen_network, config.related)
+            choice = choose_recipe(past, chosen_network, config.related, trend=_trend(past, split, config.related))
         evaluate_on = partial(evaluate_all, recipe=choice.recipe, times_known=split.way == "by time")
         with watch.stage("measure on validation"):
             validation = evaluate_on(past, related=choice.related.matrix(len(past.products)), fitted=chosen_network)
@@ -108,7 +107,8 @@ def train(config: TrainConfig) -> None:
         with watch.stage("train on past and validation"):
             fitted = learn(final, epochs=max(chosen_network.epochs, 1), validate=False)
         with watch.stage("make RELATED"):
-            related = related_edges(final.seen, choice.recipe, fitted=fitted)
+            trend_now = _trend(final, split, config.related)
+            (related,) = related_edges(final.seen, [choice.recipe], fitted=fitted, trend=trend_now)
         with watch.stage("measure on test"):
             test = (
                 evaluate_on(final, related=related.matrix(len(final.products)), fitted=fitted)
@@ -117,7 +117,7 @@ def train(config: TrainConfig) -> None:
             )
 
         manifest = _manifest(
-            config, name=name, store=store, graph=loaded.layout.fingerprint, split=split, weighing=weighing,
+            config, name=name, store=store, graph=fingerprint, split=split, weighing=weighing,
             recipe=choice.recipe, epochs=fitted.epochs,
         )  # fmt: skip
         folder.write_manifest(manifest)
@@ -131,10 +131,10 @@ def train(config: TrainConfig) -> None:
             seconds=watch.seconds,
         )
         with watch.stage("write RELATED"):
-            edges = related_by_id(related, graph, final.products)
-            store.write_results("RELATED", edges, run=manifest.record(now=split.now))
+            by_id = related_by_id(related, graph, final.products)
+            store.write_results("RELATED", by_id, run=manifest.record(now=split.now))
         with watch.stage("export"):
-            positions = results_by_position(edges, graph, relation="RELATED")
+            positions = results_by_position(by_id, graph, relation="RELATED")
             delivery = deliver(
                 ranked_edges(graph, edges=positions, manifest=manifest, now=split.now, k=config.k),
                 folder=folder.path / "ranked_edges",
@@ -150,6 +150,18 @@ def train(config: TrainConfig) -> None:
     print(f"\n{as_markdown(report)}")
     print(f"{delivery.rows} ranked edges for {delivery.users} users in {Path(config.runs) / name / 'ranked_edges'}\n")
     print(explanations)
+
+
+def _loaded_graph(config: TrainConfig, store: GraphStore) -> tuple[Graph, str]:
+    """Return the shop's graph as the store holds it, loaded first if it is not there yet, and its fingerprint."""
+    shop = load_shop(config.shop)
+    for finding in shop.findings:
+        print(finding_text(finding))
+    loaded = load_graph(shop, store)
+    nodes, edges = sum(loaded.nodes.values()), sum(loaded.edges.values())
+    state = "graph loaded into" if loaded.written else "graph unchanged in"
+    print(f"{state} {store.address}: {nodes:,} nodes, {edges:,} edges")
+    return build_graph(store.read_graph()), loaded.layout.fingerprint
 
 
 def choose_device(wanted: str) -> torch.device:
@@ -192,6 +204,19 @@ def _fit(
         epochs=epochs,
         validate=ndcg if validate else None,
         record=partial(folder.append_epoch, f"before {task.name}"),
+    )
+
+
+def _trend(task: Task, split: Split, config: RelatedConfig) -> Float[np.ndarray, " products"]:
+    """Return the trend of the task's products at its moment; where no times are known, there is none."""
+    if split.way != "by time":
+        return np.ones(len(task.products))
+    return trend(
+        task.known,
+        products=task.products,
+        half_life_days=config.trend_half_life_days,
+        shrink=config.trend_shrink,
+        now=task.now,
     )
 
 
@@ -252,7 +277,7 @@ def _facts(
         "ranked": f"{len(final.products)} products with enough buyers",
         "network": f"{fitted.epochs} epochs, temperature {fitted.temperature:.3f}",
         "tried on validation (NDCG@10 %)": attempts,
-        "chosen": f"gate {recipe.gate:g}, proposal {recipe.proposal:.3g}",
+        "chosen": f"gate {recipe.gate:g}, trend {recipe.trend:g}, proposals {recipe.proposal:.3g}",
     }
 
 

@@ -10,6 +10,7 @@ from loaders.errors import InputError
 
 _NOT_CODE = re.compile(r"//[^\n]*|'(?:\\.|[^'\\])*'|\"(?:\\.|[^\"\\])*\"|`[^`]*`")
 _PARAMETER = re.compile(r"\$(\w+)")
+_NOT_CODE_OR_PARAMETER = re.compile(f"{_NOT_CODE.pattern}|{_PARAMETER.pattern}")
 
 
 def read_query(name: str) -> str:
@@ -38,6 +39,23 @@ def statements(text: str) -> list[str]:
 def parameters_of(query: str) -> set[str]:
     """Return the names of the parameters in ``query``; those inside comments, strings and backticks are none."""
     return set(_PARAMETER.findall(_NOT_CODE.sub(" ", query)))
+
+
+def with_values(query: str, parameters: Mapping[str, str | float]) -> str:
+    """Return ``query`` with its parameters written out, for a person to paste; programs pass parameters instead."""
+
+    def written(found: re.Match[str]) -> str:
+        return found[0] if found[1] is None else _literal(parameters[found[1]])
+
+    require_parameters(query, parameters)
+    return _NOT_CODE_OR_PARAMETER.sub(written, query)
+
+
+def _literal(value: str | float) -> str:
+    if isinstance(value, str):
+        escaped = value.replace("\\", "\\\\").replace("'", "\\'").replace("\n", "\\n").replace("\r", "\\r")
+        return f"'{escaped}'"
+    return repr(value)
 
 
 def require_parameters(query: str, given: Mapping[str, object]) -> None:

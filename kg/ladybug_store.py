@@ -20,7 +20,7 @@ from kg.graph import GraphLayout, GraphTables, RunRecord
 from loaders.errors import InputError
 
 # The database would take 80 % of the machine's memory; the whole main job has to fit in 4 GB.
-BUFFER_BYTES = 1 << 30
+BUFFER_BYTES = 1 << 29
 
 TYPES = {"String": "STRING", "Int64": "INT64", "Float64": "DOUBLE", "Boolean": "BOOL"}
 
@@ -59,13 +59,14 @@ class LadybugStore:
         rows = self._read("MATCH (g:Graph) RETURN g.layout AS layout")
         if rows.is_empty():
             return None
-        found = GraphLayout(**json.loads(rows["layout"][0]))
-        if found.version != schema.VERSION:
+        found = json.loads(rows["layout"][0])
+        # Before the layout is made: another version may know other fields.
+        if found["version"] != schema.VERSION:
             raise InputError(
-                f"the graph in {self.address!r} has schema version {found.version} and this program reads version "
+                f"the graph in {self.address!r} has schema version {found['version']} and this program reads version "
                 f"{schema.VERSION}; delete the file and load it again with python -m kg.load"
             )
-        return found
+        return GraphLayout(**{**found, "relations": tuple(found["relations"])})
 
     def replace_graph(self, tables: GraphTables) -> None:
         """Build the new graph in a file beside the old one, then put it in its place in one step."""
@@ -88,7 +89,8 @@ class LadybugStore:
         layout = self._required_layout()
         nodes = {}
         for label, properties in layout.nodes.items():
-            columns = ", ".join(f"n.{name} AS {name}" for name in properties)
+            # Backticks, here and below: a shop may call its own columns and links `order` or `TABLE`.
+            columns = ", ".join(f"n.`{name}` AS `{name}`" for name in properties)
             rows = self._read(f"MATCH (n:{label}) RETURN {columns}")
             nodes[label] = rows.select(pl.col(name).cast(_polars_type(kind)) for name, kind in properties.items())
         edges = {relation: self._edges(relation) for relation in layout.relations}
@@ -106,9 +108,9 @@ class LadybugStore:
         Deleting edges one by one took 57 s for 2 million; making the table anew with the edges of all runs takes 5 s.
         """
         self._required_layout()
-        own = edges.with_columns(pl.lit(run.name).alias("run"))
-        others = self._edges(relation).filter(pl.col("run") != run.name)
         properties = schema.edge_properties(relation)
+        own = edges.with_columns(pl.lit(run.name).alias("run")).cast(properties)  # type: ignore[arg-type]
+        others = self._edges(relation).filter(pl.col("run") != run.name)
         every = pl.concat([others, own.select(others.columns)]).sort("source")
         declared = ", ".join(f"{name} {TYPES[kind.__name__]}" for name, kind in properties.items())
         source, target = schema.endpoints(relation)
@@ -161,11 +163,11 @@ class LadybugStore:
         for label, frame in tables.nodes.items():
             for name, kind in frame.schema.items():
                 if name not in schema.NODES[label]:
-                    self._run(f"ALTER TABLE {label} ADD {name} {TYPES[str(kind)]}")
+                    self._run(f"ALTER TABLE {label} ADD `{name}` {TYPES[str(kind)]}")
             self._copy(label, frame)
         for relation, frame in tables.edges.items():
             if relation not in schema.ENDPOINTS:
-                self._run(f"CREATE REL TABLE {relation}(FROM Product TO Product)")
+                self._run(f"CREATE REL TABLE `{relation}`(FROM Product TO Product)")
             self._copy(relation, frame)
         for relation, frame in results.items():
             self._copy(relation, frame)
@@ -200,14 +202,18 @@ class LadybugStore:
         properties = schema.edge_properties(relation)
         source, target = schema.endpoints(relation)
         columns = "".join(f", e.{name} AS {name}" for name in properties)
-        text = f"MATCH (s:{source})-[e:{relation}]->(t:{target}) RETURN s.id AS source, t.id AS target{columns}"
+        text = f"MATCH (s:{source})-[e:`{relation}`]->(t:{target}) RETURN s.id AS source, t.id AS target{columns}"
         kinds: dict[str, type[pl.DataType]] = {"source": pl.String, "target": pl.String, **properties}
         return self._read(text).select(pl.col(name).cast(kind) for name, kind in kinds.items())
 
     def _copy(self, table: str, frame: pl.DataFrame) -> None:
         if len(frame):
-            columns = f"({', '.join(frame.columns)})" if table in {*schema.NODES, "Graph", "Run"} else ""
-            self._run(f"COPY {table}{columns} FROM $rows", {"rows": frame})
+            columns = (
+                f"({', '.join(f'`{name}`' for name in frame.columns)})"
+                if table in {*schema.NODES, "Graph", "Run"}
+                else ""
+            )
+            self._run(f"COPY `{table}`{columns} FROM $rows", {"rows": frame})
 
     @contextmanager
     def _transaction(self) -> Iterator[None]:

@@ -1,0 +1,195 @@
+"""Explains why a run gives a user a product: ``python -m kg.explain --user ID --product ID``."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import polars as pl
+import tyro
+
+from kg import schema
+from kg.cypher import read_query, with_values
+from kg.graph import RunRecord
+from kg.load import default_store
+from kg.lookup import require_limit, require_product, require_run, require_user
+from kg.store import GraphStore, open_store
+from kg.text_table import date_text, one_line, product_text, text_table
+from loaders.errors import run_command
+
+# A score is the sum of all its rows; nobody has bought more products than this.
+ALL_ROWS = 1_000_000_000
+
+
+@dataclass(frozen=True)
+class ExplainConfig:
+    """Says which of a user's purchases lead to a product, and how much each adds to the score."""
+
+    user: str
+    """Id of the user."""
+
+    product: str
+    """Id of the product."""
+
+    store: str | None = None
+    """Address of the store; by default the file in data/ named after the shop."""
+
+    shop: str = "complete-journey"
+    """The shop that was loaded, only to find its store."""
+
+    run: str | None = None
+    """Name of the run whose score is explained; by default the one made last."""
+
+    limit: int = 10
+    """Rows to show of each kind of evidence."""
+
+
+@dataclass(frozen=True)
+class Explanation:
+    """Why this product for this user; the contributions of ``rows`` add up to ``score``."""
+
+    user: str
+    """Id of the user."""
+
+    product: str
+    """Id of the product."""
+
+    name: str | None
+    """Name of the product, where it has one."""
+
+    run: RunRecord
+    """The run whose score it is."""
+
+    score: float
+    """Sum of the contributions, 0 where no purchase leads to the product."""
+
+    rows: pl.DataFrame
+    """One row a purchased product that leads to this one, largest contribution first; all of them."""
+
+    brand: pl.DataFrame
+    """What she bought of the same brand."""
+
+    category: pl.DataFrame
+    """What she bought of the same categories below the department."""
+
+    department: pl.DataFrame
+    """How much she bought in the same department."""
+
+    buyers: pl.DataFrame
+    """Her products that this product's buyers bought too."""
+
+
+def explain(store: GraphStore, *, user: str, product: str, run: RunRecord, limit: int) -> Explanation:
+    """Return why ``run`` gives ``user`` this product, with at most ``limit`` rows of each further evidence."""
+    require_user(store, user)
+    name = require_product(store, product)
+    rows = store.query(read_query("explain_score"), score_parameters(user, product, run, limit=ALL_ROWS))
+    pair = {"user": user, "product": product, "now": float(run.now), "limit": limit}
+    return Explanation(
+        user=user,
+        product=product,
+        name=name,
+        run=run,
+        score=float(rows["contribution"].cast(pl.Float64).sum()),
+        rows=rows,
+        brand=store.query(read_query("explain_brand"), pair),
+        category=store.query(read_query("explain_category"), pair),
+        department=store.query(read_query("explain_department"), pair),
+        buyers=store.query(read_query("explain_buyers"), pair),
+    )
+
+
+def recommend(store: GraphStore, *, user: str, run: RunRecord, limit: int) -> pl.DataFrame:
+    """Return ``product``, ``name`` and ``score`` of the best products that ``user`` has not bought, best first."""
+    require_user(store, user)
+    return store.query(read_query("recommend"), {"user": user, **_weighing(run), "limit": limit})
+
+
+def score_parameters(user: str, product: str, run: RunRecord, *, limit: int) -> dict[str, str | float]:
+    """Return the parameters of the query ``explain_score``."""
+    return {"user": user, "product": product, **_weighing(run), "limit": limit}
+
+
+def explanation_text(found: Explanation, *, limit: int) -> str:
+    """Return the explanation for a terminal, with ``limit`` of the purchases that make the score."""
+    called = product_text(found.product, found.name)
+    parts = [f"{called} for user {one_line(found.user)}: score {found.score:.6g} (run {one_line(found.run.name)})"]
+    if found.rows.is_empty():
+        parts.append("None of her purchases leads to it.")
+    else:
+        parts += [_shares_text(found), _rows_text(found.rows, limit=limit)]
+    parts += ["\n".join(sentences) for sentences in [_evidence(found)] if sentences]
+    query = with_values(
+        read_query("explain_score"), score_parameters(found.user, found.product, found.run, limit=ALL_ROWS)
+    )
+    parts.append(f"The same from the graph, to paste:\n\n{query.rstrip()}")
+    return "\n\n".join(parts)
+
+
+def main() -> None:
+    """Explain the pair that the command line names."""
+    config = tyro.cli(ExplainConfig)
+    require_limit(config.limit)
+    with open_store(config.store or default_store(config.shop), read_only=True) as store:
+        run = require_run(store, config.run)
+        found = explain(store, user=config.user, product=config.product, run=run, limit=config.limit)
+    print(explanation_text(found, limit=config.limit))
+
+
+def _weighing(run: RunRecord) -> dict[str, str | float]:
+    # Floats, for an integer parameter takes a type too narrow for seconds in Ladybug's arithmetic.
+    return {"run": run.name, "now": float(run.now), "half_life": run.half_life, "exponent": run.exponent}
+
+
+def _shares_text(found: Explanation) -> str:
+    shares = [(share, float(found.rows[share].sum())) for share in schema.SHARES]
+    # Parts may cancel out, and no share of nothing is a percentage.
+    return "Shares: " + ", ".join(
+        f"{share} {100 * part / found.score:.1f} %" if found.score else f"{share} {part:.4f}" for share, part in shares
+    )
+
+
+def _rows_text(rows: pl.DataFrame, *, limit: int) -> str:
+    table = text_table(
+        ("because she bought", "times", "last", "weight", "related", "adds", *schema.SHARES),
+        [
+            (
+                product_text(row["because"], row["name"]),
+                row["purchases"],
+                date_text(row["last_at"]),
+                *(row[column] for column in ("weight", "related", "contribution", *schema.SHARES)),
+            )
+            for row in rows.head(limit).iter_rows(named=True)
+        ],
+    )
+    rest = rows.slice(limit)
+    if rest.is_empty():
+        return table
+    return f"{table}\n  and {len(rest)} more, which add {rest['contribution'].sum():.4f} together"
+
+
+def _evidence(found: Explanation) -> list[str]:
+    return [
+        *(f"Same brand {one_line(row['brand'])}: {_bought(row)}." for row in found.brand.iter_rows(named=True)),
+        *(
+            f"Same category {one_line(row['category'])}: {_bought(row)}."
+            for row in found.category.iter_rows(named=True)
+        ),
+        *(
+            f"Same department {one_line(row['department'])}: she made {row['purchases']} purchases of "
+            f"{row['products']} products there, the last {date_text(row['last_at'])}."
+            for row in found.department.iter_rows(named=True)
+        ),
+        *(
+            f"{row['people']} other buyers of it bought {product_text(row['because'], row['name'])}, as she did."
+            for row in found.buyers.iter_rows(named=True)
+        ),
+    ]
+
+
+def _bought(row: dict[str, str | int]) -> str:
+    name = product_text(str(row["because"]), None if row["name"] is None else str(row["name"]))
+    return f"she bought {name} {row['purchases']} times, the last {date_text(int(row['last_at']))}"
+
+
+if __name__ == "__main__":
+    run_command(main)

@@ -1,0 +1,167 @@
+"""The queries against answers worked out by hand on the small shop, on each store.
+
+Run ``first``: now is day 10, half-life one day, exponent 0.5. Ann's purchases before day 10:
+tea on days 8 and 9, so 2 ^ 0.5 * 0.5 ^ 1 = 0.70710678; pot on day 7, so 1 ^ 0.5 * 0.5 ^ 3 = 0.125.
+"""
+
+from __future__ import annotations
+
+from math import sqrt
+
+import polars as pl
+import pytest
+
+from kg.build import graph_tables
+from kg.cypher import parameters_of, purpose, query_names, read_query
+from kg.explain import explain, recommend
+from kg.profile import profile
+from kg.store import GraphStore
+from tests.kg.small_shop import DAY, FIRST_RUN, PRODUCTS, RELATED, run_record, small_shop
+
+TEA, POT = sqrt(2) / 2, 0.125
+VALUES = {"user": "ann", "product": "mug", "run": "first", "now": 10.0 * DAY, "half_life": 1.0 * DAY} | {
+    "exponent": 0.5,
+    "level": 1,
+    "limit": 10,
+}
+
+
+def test_the_contributions_are_weight_times_related_and_add_up_to_the_score(loaded: GraphStore) -> None:
+    found = explain(loaded, user="ann", product="mug", run=FIRST_RUN, limit=10)
+    assert found.rows.select("because", "name", "purchases", "last_at").rows() == [
+        ("tea", "Green Tea", 2, 9 * DAY),
+        ("pot", "Tea Pot", 1, 7 * DAY),
+    ]
+    numbers = found.rows.select("weight", "related", "contribution", "bought", "network").rows()
+    assert numbers[0] == pytest.approx((TEA, 0.8, TEA * 0.8, TEA * 0.6, TEA * 0.2), rel=1e-12)
+    assert numbers[1] == pytest.approx((POT, 0.4, POT * 0.4, POT * 0.4, 0.0), rel=1e-12)
+    # 0.70710678 * 0.8 + 0.125 * 0.4
+    assert found.score == pytest.approx(0.6156854249492381, rel=1e-12)
+    assert found.rows["contribution"].sum() == pytest.approx(found.score, rel=1e-12)
+    assert found.rows.select(pl.col("bought") + pl.col("network")).sum().item() == pytest.approx(found.score, rel=1e-12)
+
+
+def test_exponent_one_counts_every_purchase(loaded: GraphStore) -> None:
+    run = run_record("linear", exponent=1.0)
+    loaded.write_results("RELATED", RELATED, run=run)
+    # 2 * 0.5 * 0.8 + 1 * 0.125 * 0.4
+    assert explain(loaded, user="ann", product="mug", run=run, limit=1).score == pytest.approx(0.85, rel=1e-12)
+
+
+def test_recommend_ranks_what_she_has_not_bought_before_now(loaded: GraphStore) -> None:
+    found = recommend(loaded, user="ann", run=FIRST_RUN, limit=10)
+    # She has the pot. Her jam of day 10 and her cup of day 11 do not count, neither as seen nor as a reason.
+    assert found.select("product", "name").rows() == [("mug", "Mug"), ("jam", "Plum Jam"), ("cup", None)]
+    assert found["score"].to_list() == pytest.approx([TEA * 0.8 + POT * 0.4, POT * 0.5, -TEA * 0.2], rel=1e-12)
+
+
+def test_recommend_and_explain_agree_on_every_pair(loaded: GraphStore) -> None:
+    pairs = [
+        (user, *row)
+        for user in ("ann", "bob", "cat", "dan")
+        for row in recommend(loaded, user=user, run=FIRST_RUN, limit=10).rows()
+    ]
+    assert len(pairs) > 5
+    for user, product, _, score in pairs:
+        assert explain(loaded, user=user, product=product, run=FIRST_RUN, limit=1).score == pytest.approx(score)
+
+
+def test_recommend_gives_equal_scores_in_the_order_of_ids_and_stops_at_the_limit(loaded: GraphStore) -> None:
+    run = run_record("even")
+    level = RELATED.filter(pl.col("source") == "tea").with_columns(
+        target=pl.Series(["mug", "jam", "cup"]), weight=pl.lit(1.0)
+    )
+    loaded.write_results("RELATED", level, run=run)
+    assert recommend(loaded, user="bob", run=run, limit=10)["product"].to_list() == ["cup", "jam"]
+    assert recommend(loaded, user="ann", run=run, limit=2)["product"].to_list() == ["cup", "jam"]
+
+
+def test_a_run_that_wrote_nothing_recommends_nothing(loaded: GraphStore) -> None:
+    assert recommend(loaded, user="ann", run=run_record("silent"), limit=10).is_empty()
+
+
+def test_the_limit_cuts_evidence_but_never_the_score(loaded: GraphStore) -> None:
+    found = explain(loaded, user="ann", product="mug", run=FIRST_RUN, limit=1)
+    assert found.score == pytest.approx(TEA * 0.8 + POT * 0.4)
+    assert (len(found.rows), len(found.buyers)) == (2, 1)
+
+
+def test_every_row_of_an_explanation_is_an_edge_of_the_graph(loaded: GraphStore) -> None:
+    graph = loaded.read_graph()
+    related = loaded.read_results("RELATED", "first").select("source", "target", "weight").rows()
+    bought = graph.edges["BOUGHT"].select("source", "target", "at").rows()
+    for product in graph.nodes["Product"]["id"]:
+        for row in explain(loaded, user="ann", product=product, run=FIRST_RUN, limit=9).rows.iter_rows(named=True):
+            assert (row["because"], product, row["related"]) in related
+            assert ("ann", row["because"], row["last_at"]) in bought
+
+
+def test_the_same_brand(loaded: GraphStore) -> None:
+    found = explain(loaded, user="ann", product="mug", run=FIRST_RUN, limit=10)
+    assert found.brand.rows() == [("Clay", "pot", "Tea Pot", 1, 7 * DAY)]
+
+
+def test_the_same_category_below_the_department(loaded: GraphStore) -> None:
+    found = explain(loaded, user="ann", product="mug", run=FIRST_RUN, limit=10)
+    assert found.category.rows() == [("Home > Kitchen", 2, "pot", "Tea Pot", 1, 7 * DAY)]
+
+
+def test_the_same_department_leaves_out_the_product_itself(loaded: GraphStore) -> None:
+    found = explain(loaded, user="ann", product="jam", run=FIRST_RUN, limit=10)
+    assert found.department.rows() == [("Food", 2, 1, 9 * DAY)]
+
+
+def test_other_buyers_are_counted_once_each_and_only_before_now(loaded: GraphStore) -> None:
+    found = explain(loaded, user="ann", product="mug", run=FIRST_RUN, limit=10)
+    # Bob and cat bought tea and mug, cat pot and mug; dan bought his mug after now.
+    assert found.buyers.rows() == [("tea", "Green Tea", 2), ("pot", "Tea Pot", 1)]
+
+
+def test_a_profile_counts_purchases_by_brand_and_level(loaded: GraphStore) -> None:
+    found = profile(loaded, user="ann", limit=10)
+    assert (found.purchases, found.products, found.first_at, found.last_at) == (5, 4, 7 * DAY, 11 * DAY)
+    assert found.brands.rows() == [("Leaf", 3, 2, 10 * DAY), ("Clay", 1, 1, 7 * DAY)]
+    assert found.categories[1].rows() == [("Food", 3, 2, 10 * DAY), ("Home", 2, 2, 11 * DAY)]
+    assert found.categories[2].rows() == [
+        ("Food > Drinks", 2, 1, 9 * DAY),
+        ("Home > Kitchen", 2, 2, 11 * DAY),
+        ("Food > Spreads", 1, 1, 10 * DAY),
+    ]
+
+
+def test_a_profile_at_a_moment_knows_nothing_later(loaded: GraphStore) -> None:
+    found = profile(loaded, user="ann", limit=10, now=10.0 * DAY)
+    assert (found.purchases, found.products, found.last_at) == (3, 2, 9 * DAY)
+    assert profile(loaded, user="ann", limit=10, now=0.0).purchases == 0
+
+
+def test_the_lists_and_lookups(loaded: GraphStore) -> None:
+    assert loaded.query(read_query("list_users"), {"limit": 2}).rows() == [("ann",), ("bob",)]
+    assert loaded.query(read_query("list_products"), {"limit": 2}).rows() == [("cup", None), ("jam", "Plum Jam")]
+    loaded.write_results("RELATED", RELATED, run=run_record("later", made_at="2030-01-01"))
+    assert loaded.query(read_query("list_runs"), {"limit": 5})["run"].to_list() == ["later", "first"]
+    assert loaded.query(read_query("find_user"), {"user": "eve", "limit": 1}).is_empty()
+    assert loaded.query(read_query("find_product"), {"product": "mug", "limit": 1}).rows() == [("mug", "Mug")]
+
+
+def test_a_product_without_brand_or_category_has_no_such_evidence(store: GraphStore) -> None:
+    plain = PRODUCTS.select("product_id", "name")
+    store.replace_graph(graph_tables(small_shop(products=plain)))
+    found = explain(store, user="ann", product="mug", run=FIRST_RUN, limit=10)
+    assert [len(frame) for frame in (found.rows, found.brand, found.category, found.department)] == [0, 0, 0, 0]
+    assert found.score == 0.0
+
+
+@pytest.mark.parametrize("name", query_names())
+def test_every_query_says_its_purpose_and_parameters_and_runs(loaded: GraphStore, name: str) -> None:
+    text = read_query(name)
+    first, second = text.split("\n")[:2]
+    assert first.startswith("// ")
+    assert purpose(text).endswith(".")
+    assert second.startswith("// $")
+    parameters = parameters_of(text)
+    assert {word.strip("$,.;()") for word in second.split() if word.startswith("$")} == parameters
+    rows = loaded.query(text, {parameter: VALUES[parameter] for parameter in parameters})
+    assert len(rows) > 0
+    assert "ORDER BY" in text
+    assert text.rstrip().endswith("LIMIT $limit")

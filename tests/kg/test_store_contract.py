@@ -1,0 +1,214 @@
+"""What every graph store must do, run on each store in ``conftest.FACTORIES``."""
+
+from __future__ import annotations
+
+import tempfile
+from pathlib import Path
+
+import polars as pl
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from polars.testing import assert_frame_equal
+
+from kg import schema
+from kg.build import graph_tables
+from kg.graph import GraphLayout, GraphTables
+from kg.store import GraphStore
+from loaders.errors import InputError
+from loaders.tables import Shop, check_shop
+from tests.kg.conftest import FACTORIES
+from tests.kg.small_shop import FIRST_RUN, PRODUCTS, PURCHASES, RELATED, run_record, small_shop
+
+NASTY = [
+    "it's",
+    'say "hi"',
+    "back`tick`",
+    "a\\",
+    "'}) DETACH DELETE u //",
+    "$user",
+    "{id: 1}",
+    "茶🍵",
+    "two\nlines\r\n",
+    "tab\t",
+    "a,b;c",
+    "NULL",
+    "é",
+    "e\u0301",
+]
+TEXTS = st.one_of(st.sampled_from(NASTY), st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=12))
+IDS = TEXTS.filter(lambda text: bool(text.strip()))
+NAMES = st.one_of(st.none(), IDS)
+EXTRAS = {
+    "order": st.one_of(st.none(), st.integers(-(2**63), 2**63 - 1)),
+    "note": NAMES,
+    "weight": st.one_of(st.none(), st.floats(allow_nan=False)),
+    "organic": st.one_of(st.none(), st.booleans()),
+}
+EXTRA_TYPES = {"order": pl.Int64, "note": pl.String, "weight": pl.Float64, "organic": pl.Boolean}
+
+
+@st.composite
+def shops(draw: st.DrawFn) -> Shop:
+    users = draw(st.lists(IDS, min_size=1, max_size=4, unique=True))
+    products = draw(st.lists(IDS, min_size=1, max_size=5, unique=True))
+    columns = {
+        "name": draw(st.lists(NAMES, min_size=len(products), max_size=len(products))),
+        "brand": draw(st.lists(NAMES, min_size=len(products), max_size=len(products))),
+        "price": draw(
+            st.lists(st.one_of(st.none(), st.floats(-1e9, 1e9)), min_size=len(products), max_size=len(products))
+        ),
+        **{
+            name: draw(st.lists(values, min_size=len(products), max_size=len(products)))
+            for name, values in EXTRAS.items()
+        },
+    }
+    bought = draw(
+        st.lists(
+            st.tuples(st.sampled_from(users), st.sampled_from(products), st.integers(0, 10**10)),
+            min_size=1,
+            max_size=8,
+        )
+    )
+    return check_shop(
+        draw(IDS),
+        products=pl.DataFrame(
+            {"product_id": products, **columns},
+            schema={"product_id": pl.String, "name": pl.String, "brand": pl.String, "price": pl.Float64, **EXTRA_TYPES},
+        ),
+        purchases=pl.DataFrame(bought, schema=["user_id", "product_id", "at"], orient="row"),
+        users=pl.DataFrame({"user_id": users, "TABLE": users}),
+        links=pl.DataFrame({"source_id": products, "relation": "MATCH", "target_id": products[::-1]}),
+        test_from=draw(st.one_of(st.none(), st.integers(0, 10**10))),
+    )
+
+
+def same(found: GraphTables, wanted: GraphTables) -> None:
+    assert (found.shop, found.validation_from, found.test_from) == (
+        wanted.shop,
+        wanted.validation_from,
+        wanted.test_from,
+    )
+    assert list(found.nodes) == list(wanted.nodes)
+    assert list(found.edges) == list(wanted.edges)
+    for kind, frame in [*wanted.nodes.items(), *wanted.edges.items()]:
+        assert_frame_equal({**found.nodes, **found.edges}[kind], frame, check_exact=True)
+    assert found.fingerprint() == wanted.fingerprint()
+
+
+@pytest.mark.parametrize("factory", FACTORIES.values(), ids=FACTORIES)
+@settings(max_examples=20, deadline=None)
+@given(shop=shops())
+def test_a_graph_read_back_is_the_graph_that_was_written(factory, shop: Shop) -> None:
+    tables = graph_tables(shop)
+    with tempfile.TemporaryDirectory() as folder, factory(Path(folder)) as store:
+        store.replace_graph(tables)
+        same(store.read_graph(), tables)
+        assert store.layout() == GraphLayout.of(tables)
+
+
+def test_an_empty_store_has_no_layout(store: GraphStore) -> None:
+    assert store.layout() is None
+
+
+def test_an_empty_store_cannot_be_read(store: GraphStore) -> None:
+    with pytest.raises(InputError, match="holds no graph; load one with python -m kg.load"):
+        store.read_graph()
+    with pytest.raises(InputError, match="holds no graph"):
+        store.run_record()
+    with pytest.raises(InputError, match="holds no graph"):
+        store.write_results("RELATED", RELATED, run=FIRST_RUN)
+
+
+def test_replacing_twice_is_replacing_once(loaded: GraphStore) -> None:
+    tables = graph_tables(small_shop())
+    loaded.replace_graph(tables)
+    same(loaded.read_graph(), tables)
+    assert loaded.layout() == GraphLayout.of(tables)
+
+
+def test_a_changed_shop_takes_the_place_of_the_old_and_results_stay_between_what_survives(loaded: GraphStore) -> None:
+    recommended = pl.DataFrame({"source": ["ann", "dan"], "target": ["mug", "jam"], "rank": [1, 1], "score": [2.0, 1.0]})
+    loaded.write_results("RECOMMENDED", recommended, run=FIRST_RUN)
+    # The mug gets another brand, the jam and the user dan are gone.
+    products = PRODUCTS.filter(pl.col("product_id") != "jam").with_columns(
+        brand=pl.when(pl.col("product_id") == "mug").then(pl.lit("Kiln")).otherwise("brand")
+    )
+    purchases = PURCHASES.filter(pl.col("product_id") != "jam", pl.col("user_id") != "dan")
+    changed = graph_tables(small_shop(products=products, purchases=purchases))
+    loaded.replace_graph(changed)
+
+    same(loaded.read_graph(), changed)
+    brands = loaded.read_graph().edges["HAS_BRAND"].rows()
+    assert brands == [("mug", "Kiln"), ("pot", "Clay"), ("tea", "Leaf")]
+    kept = loaded.read_results("RELATED", "first").rows()
+    assert kept == [
+        ("pot", "mug", 0.4, 0.4, 0.0),
+        ("tea", "cup", -0.2, -0.3, 0.1),
+        ("tea", "mug", 0.8, 0.6, 0.2),
+        ("tea", "pot", 0.9, 0.9, 0.0),
+    ]
+    assert loaded.read_results("RECOMMENDED", "first").rows() == [("ann", "mug", 1, 2.0)]
+    assert loaded.run_record() == FIRST_RUN
+
+
+def test_the_results_of_runs_are_no_part_of_the_graph(loaded: GraphStore) -> None:
+    same(loaded.read_graph(), graph_tables(small_shop()))
+
+
+def test_results_replace_those_of_their_own_run_only(loaded: GraphStore) -> None:
+    second = run_record("second", made_at="2024-01-02T00:00:00+00:00")
+    loaded.write_results("RELATED", RELATED.head(2), run=second)
+    loaded.write_results("RELATED", RELATED.slice(1, 1), run=second)
+    assert loaded.read_results("RELATED", "second").rows() == [("pot", "mug", 0.4, 0.4, 0.0)]
+    assert_frame_equal(loaded.read_results("RELATED", "first"), RELATED.sort("source", "target"))
+    assert loaded.read_results("RELATED", "third").is_empty()
+
+
+def test_results_for_a_product_that_does_not_exist_are_refused_and_change_nothing(loaded: GraphStore) -> None:
+    with pytest.raises(InputError, match="nowhere"):
+        loaded.write_results("RELATED", RELATED.with_columns(target=pl.lit("nowhere")), run=FIRST_RUN)
+    assert_frame_equal(loaded.read_results("RELATED", "first"), RELATED.sort("source", "target"))
+
+
+def test_a_run_is_found_by_name_and_by_default_the_one_made_last(loaded: GraphStore) -> None:
+    older = run_record("zz", made_at="2023-01-01T00:00:00+00:00", exponent=1.0)
+    loaded.write_results("RELATED", RELATED, run=older)
+    assert loaded.run_record() == FIRST_RUN
+    assert loaded.run_record("zz") == older
+    assert loaded.run_record("other") is None
+    newer = run_record("zz", made_at="2025-01-01T00:00:00+00:00", exponent=0.75)
+    loaded.write_results("RELATED", RELATED, run=newer)
+    assert loaded.run_record() == loaded.run_record("zz") == newer
+
+
+def test_a_graph_without_runs_has_no_run(store: GraphStore) -> None:
+    store.replace_graph(graph_tables(small_shop()))
+    assert store.run_record() is None
+
+
+def test_a_query_refuses_a_parameter_that_is_missing_or_unknown(loaded: GraphStore) -> None:
+    text = "MATCH (u:User {id: $user}) RETURN u.id AS id ORDER BY id LIMIT 1"
+    assert loaded.query(text, {"user": "ann"}).rows() == [("ann",)]
+    with pytest.raises(InputError, match="needs the parameter 'user'"):
+        loaded.query(text, {})
+    with pytest.raises(InputError, match="has no parameter 'usr'"):
+        loaded.query(text, {"user": "ann", "usr": "ann"})
+
+
+def test_a_query_that_is_no_cypher_is_refused(loaded: GraphStore) -> None:
+    with pytest.raises(InputError, match="cannot answer"):
+        loaded.query("SELECT 1", {})
+
+
+@pytest.mark.parametrize("value", NASTY)
+def test_a_value_is_never_read_as_cypher(loaded: GraphStore, value: str) -> None:
+    text = "MATCH (u:User {id: $user}) RETURN u.id AS id ORDER BY id LIMIT 1"
+    assert loaded.query(text, {"user": value}).is_empty()
+    assert loaded.read_graph().nodes["User"]["id"].to_list() == ["ann", "bob", "cat", "dan"]
+
+
+def test_the_schema_of_results_is_kept(loaded: GraphStore) -> None:
+    found = loaded.read_results("RELATED", "first")
+    wanted = {name: kind for name, kind in schema.RESULTS["RELATED"].items() if name != "run"}
+    assert dict(found.schema) == {"source": pl.String, "target": pl.String, **wanted}
