@@ -12,7 +12,7 @@ from scipy import sparse
 from gnn.config import HistoryConfig
 
 SECONDS_PER_DAY = 86_400.0
-FOREVER = 1e18
+FOREVER = 1e30
 """A half-life that makes every age weigh the same; seconds, because Cypher has no infinity to be given."""
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 from jaxtyping import Float, Int
@@ -16,6 +16,7 @@ NOBODY = -1
 """Stands in a list after its last product, where a user has fewer than k."""
 
 
+@runtime_checkable
 class Recommender(Protocol):
     """Anything that scores products for users."""
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
-from typing import Any, Self
+from typing import Any
 
 from gnn.metrics import Mean, Row
 
@@ -27,7 +27,7 @@ class Report:
     seconds: dict[str, float]
     """How long each stage took."""
 
-    def with_test(self, rows: Sequence[Row]) -> Self:
+    def with_test(self, rows: Sequence[Row]) -> Report:
         """Return the same report with this test table."""
         return replace(self, test=list(rows))
 
@@ -36,7 +36,7 @@ class Report:
         return asdict(self)
 
     @classmethod
-    def from_json(cls, values: dict[str, Any]) -> Self:
+    def from_json(cls, values: dict[str, Any]) -> Report:
         """Return the report that :meth:`to_json` wrote."""
         tables = {
             name: [

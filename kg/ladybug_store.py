@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import asdict
 from pathlib import Path
 from types import TracebackType
@@ -12,6 +13,7 @@ from typing import Any, Self
 
 import ladybug
 import polars as pl
+from tqdm import tqdm
 
 from kg import schema
 from kg.build import edges_in_order, nodes_in_order
@@ -19,8 +21,10 @@ from kg.cypher import read_query, require_parameters, statements
 from kg.graph import GraphLayout, GraphTables, RunRecord
 from loaders.errors import InputError
 
-# The database would take 80 % of the machine's memory; the whole main job has to fit in 4 GB.
-BUFFER_BYTES = 1 << 29
+# The database would take 80 % of the machine's memory; the whole main job has to fit in 4 GB. 5 million RELATED edges
+# need 1 GB (512 MB were too few); a larger shop sets the variable.
+BUFFER_BYTES = int(os.environ.get("LADYBUG_BUFFER_MB", "1024")) << 20
+ROWS_PER_COPY = 1_000_000
 
 TYPES = {"String": "STRING", "Int64": "INT64", "Float64": "DOUBLE", "Boolean": "BOOL"}
 
@@ -109,9 +113,11 @@ class LadybugStore:
         """
         self._required_layout()
         properties = schema.edge_properties(relation)
-        own = edges.with_columns(pl.lit(run.name).alias("run")).cast(properties)  # type: ignore[arg-type]
-        others = self._edges(relation).filter(pl.col("run") != run.name)
-        every = pl.concat([others, own.select(others.columns)]).sort("source")
+        columns = ("source", "target", *properties)
+        own = edges.with_columns(pl.lit(run.name).alias("run")).cast(properties).select(columns)  # type: ignore[arg-type]
+        others = self._edges(relation, "WHERE e.run <> $run", {"run": run.name})
+        # Rows in the order of their source are copied twice as fast.
+        every = pl.concat([others, own]).sort("source") if len(others) else own.sort("source")
         declared = ", ".join(f"{name} {TYPES[kind.__name__]}" for name, kind in properties.items())
         source, target = schema.endpoints(relation)
         with self._transaction():
@@ -124,7 +130,7 @@ class LadybugStore:
     def read_results(self, relation: str, run: str) -> pl.DataFrame:
         """Return the edges that ``run`` wrote."""
         self._required_layout()
-        return self._edges(relation).filter(pl.col("run") == run).drop("run").sort("source", "target")
+        return self._edges(relation, "WHERE e.run = $run", {"run": run}).drop("run").sort("source", "target")
 
     def run_record(self, name: str | None = None) -> RunRecord | None:
         """Return the record of the run ``name``, or of the last one."""
@@ -198,22 +204,23 @@ class LadybugStore:
         columns = ", ".join(f"r.{column} AS {column}" for column in schema.RUN)
         return kept, self._read(f"MATCH (r:Run) RETURN {columns}")
 
-    def _edges(self, relation: str) -> pl.DataFrame:
+    def _edges(self, relation: str, where: str = "", parameters: Mapping[str, Any] | None = None) -> pl.DataFrame:
         properties = schema.edge_properties(relation)
         source, target = schema.endpoints(relation)
         columns = "".join(f", e.{name} AS {name}" for name in properties)
-        text = f"MATCH (s:{source})-[e:`{relation}`]->(t:{target}) RETURN s.id AS source, t.id AS target{columns}"
+        match = f"MATCH (s:{source})-[e:`{relation}`]->(t:{target}) {where}"
+        text = f"{match} RETURN s.id AS source, t.id AS target{columns}"
         kinds: dict[str, type[pl.DataType]] = {"source": pl.String, "target": pl.String, **properties}
-        return self._read(text).select(pl.col(name).cast(kind) for name, kind in kinds.items())
+        rows = self._read(text, parameters)
+        return rows.select(pl.col(name).cast(kind) for name, kind in kinds.items())
 
     def _copy(self, table: str, frame: pl.DataFrame) -> None:
-        if len(frame):
-            columns = (
-                f"({', '.join(f'`{name}`' for name in frame.columns)})"
-                if table in {*schema.NODES, "Graph", "Run"}
-                else ""
-            )
-            self._run(f"COPY `{table}`{columns} FROM $rows", {"rows": frame})
+        is_node = table in {*schema.NODES, "Graph", "Run"}
+        columns = f"({', '.join(f'`{name}`' for name in frame.columns)})" if is_node else ""
+        # In slices, because the database takes its own copy of what it is given.
+        slices = frame.iter_slices(ROWS_PER_COPY)
+        for rows in tqdm(slices, total=-(-len(frame) // ROWS_PER_COPY), desc=f"write {table}", disable=_quiet(frame)):
+            self._run(f"COPY `{table}`{columns} FROM $rows", {"rows": rows})
 
     @contextmanager
     def _transaction(self) -> Iterator[None]:
@@ -221,7 +228,9 @@ class LadybugStore:
         try:
             yield
         except BaseException:
-            self._run("ROLLBACK")
+            # A COPY that fails has rolled back already, and then there is no transaction to end.
+            with suppress(InputError):
+                self._run("ROLLBACK")
             raise
         self._run("COMMIT")
 
@@ -238,8 +247,19 @@ class LadybugStore:
         try:
             result = self._connection.execute(text, dict(parameters or {}))
         except RuntimeError as error:
-            raise InputError(f"{self.address!r} cannot answer: {' '.join(str(error).split())}") from error
+            reason = " ".join(str(error).split())
+            if "buffer pool is full" in reason:
+                raise InputError(
+                    f"{self.address!r} needs more than the {BUFFER_BYTES >> 20} MB of memory it has; give more by the "
+                    "environment variable LADYBUG_BUFFER_MB"
+                ) from error
+            raise InputError(f"{self.address!r} cannot answer: {reason}") from error
         return result[-1] if isinstance(result, list) else result
+
+
+def _quiet(frame: pl.DataFrame) -> bool | None:
+    """Return whether to show no progress: always for a small table, else (None) where there is no terminal."""
+    return None if len(frame) > ROWS_PER_COPY // 10 else True
 
 
 def _run_frame(run: RunRecord) -> pl.DataFrame:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from types import TracebackType
-from typing import Any, Protocol, Self
+from typing import Any, Protocol, Self, runtime_checkable
 
 import polars as pl
 
@@ -13,6 +13,7 @@ from kg.ladybug_store import LadybugStore
 from loaders.errors import InputError
 
 
+@runtime_checkable
 class GraphStore(Protocol):
     """Holds one graph; a write is there whole or not at all."""
 

@@ -97,7 +97,7 @@ def same(found: GraphTables, wanted: GraphTables) -> None:
 
 
 @pytest.mark.parametrize("factory", FACTORIES.values(), ids=FACTORIES)
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=10, deadline=None)
 @given(shop=shops())
 def test_a_graph_read_back_is_the_graph_that_was_written(factory, shop: Shop) -> None:
     tables = graph_tables(shop)
@@ -112,7 +112,7 @@ def test_an_empty_store_has_no_layout(store: GraphStore) -> None:
 
 
 def test_an_empty_store_cannot_be_read(store: GraphStore) -> None:
-    with pytest.raises(InputError, match="holds no graph; load one with python -m kg.load"):
+    with pytest.raises(InputError, match=r"holds no graph; load one with python -m kg\.load"):
         store.read_graph()
     with pytest.raises(InputError, match="holds no graph"):
         store.run_record()
@@ -128,7 +128,9 @@ def test_replacing_twice_is_replacing_once(loaded: GraphStore) -> None:
 
 
 def test_a_changed_shop_takes_the_place_of_the_old_and_results_stay_between_what_survives(loaded: GraphStore) -> None:
-    recommended = pl.DataFrame({"source": ["ann", "dan"], "target": ["mug", "jam"], "rank": [1, 1], "score": [2.0, 1.0]})
+    recommended = pl.DataFrame(
+        {"source": ["ann", "dan"], "target": ["mug", "jam"], "rank": [1, 1], "score": [2.0, 1.0]}
+    )
     loaded.write_results("RECOMMENDED", recommended, run=FIRST_RUN)
     # The mug gets another brand, the jam and the user dan are gone.
     products = PRODUCTS.filter(pl.col("product_id") != "jam").with_columns(
@@ -201,10 +203,9 @@ def test_a_query_that_is_no_cypher_is_refused(loaded: GraphStore) -> None:
         loaded.query("SELECT 1", {})
 
 
-@pytest.mark.parametrize("value", NASTY)
-def test_a_value_is_never_read_as_cypher(loaded: GraphStore, value: str) -> None:
+def test_a_value_is_never_read_as_cypher(loaded: GraphStore) -> None:
     text = "MATCH (u:User {id: $user}) RETURN u.id AS id ORDER BY id LIMIT 1"
-    assert loaded.query(text, {"user": value}).is_empty()
+    assert [value for value in NASTY if len(loaded.query(text, {"user": value}))] == []
     assert loaded.read_graph().nodes["User"]["id"].to_list() == ["ann", "bob", "cat", "dan"]
 
 

@@ -1,0 +1,79 @@
+"""Lists against a full sort; who has seen a product is never given it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as arrays
+from jaxtyping import Float, Int
+from scipy import sparse
+
+from gnn.ranking import BLOCK_USERS, NOBODY, RelatedRecommender, best_products, rank
+from tests.gnn.shops import matrix
+
+# Few different values, so that most are tied.
+VALUES = st.sampled_from([-np.inf, -1.0, 0.0, 0.5, 0.5000001, 2.0]) | st.floats(-3, 3)
+SCORES = arrays.arrays(np.float64, arrays.array_shapes(min_dims=2, max_dims=2, max_side=12), elements=VALUES)
+
+
+@dataclass(frozen=True)
+class Fixed:
+    """Scores that are given."""
+
+    name: str
+    table: Float[np.ndarray, "users products"]
+
+    def scores(self, users: Int[np.ndarray, " users"]) -> Float[np.ndarray, "users products"]:
+        return self.table[users]
+
+
+@settings(max_examples=300, deadline=None)
+@given(SCORES, st.integers(1, 15))
+def test_the_best_products_are_the_head_of_a_full_sort(scores: np.ndarray, k: int) -> None:
+    ranked = best_products(scores, k=k)
+    for user, row in enumerate(scores):
+        best = sorted((-score, column) for column, score in enumerate(row) if score > -np.inf)[:k]
+        padding = k - len(best)
+        assert ranked.products[user].tolist() == [column for _, column in best] + [NOBODY] * padding
+        assert ranked.scores[user].tolist() == [-score for score, _ in best] + [-np.inf] * padding
+
+
+def test_a_list_over_no_products_is_all_padding() -> None:
+    ranked = best_products(np.zeros((2, 0)), k=3)
+    assert ranked.products.tolist() == [[NOBODY] * 3] * 2
+
+
+@settings(max_examples=100, deadline=None)
+@given(SCORES, st.integers(1, 15), st.randoms(use_true_random=False))
+def test_a_seen_product_is_never_ranked_and_every_unseen_one_with_a_score_is(
+    scores: np.ndarray, k: int, chance: object
+) -> None:
+    seen = np.array([[chance.random() < 0.4 for _ in row] for row in scores])  # type: ignore[attr-defined]
+    ranked = rank(Fixed("fixed", scores), seen=sparse.csr_array(seen.astype(float)), k=k)
+    for user, products in enumerate(ranked.products):
+        kept = products[products != NOBODY]
+        assert not seen[user, kept].any()
+        assert len(kept) == min(k, int((~seen[user] & np.isfinite(scores[user])).sum()))
+
+
+def test_more_users_than_one_block_are_ranked_as_each_alone() -> None:
+    rng = np.random.default_rng(0)
+    num_users = 2 * BLOCK_USERS + 7
+    table = rng.integers(0, 4, (num_users, 9)).astype(float)
+    seen = rng.random((num_users, 9)) < 0.3
+    ranked = rank(Fixed("fixed", table), seen=sparse.csr_array(seen.astype(float)), k=4)
+    alone = [best_products(np.where(seen[[user]], -np.inf, table[[user]]), k=4) for user in range(num_users)]
+    assert np.array_equal(ranked.products, np.concatenate([one.products for one in alone]))
+    assert np.array_equal(ranked.scores, np.concatenate([one.scores for one in alone]))
+
+
+def test_a_related_score_is_the_sum_over_purchases_and_nothing_where_no_edge_leads() -> None:
+    # She bought 0 with weight 2 and 1 with weight 3; 0 leads to 2 (0.5), 1 leads to 2 (1) and 3 (-1), none to 4.
+    history = matrix([[2, 3, 0, 0, 0], [0, 0, 0, 0, 0]])
+    related = matrix([[0, 0, 0.5, 0, 0], [0, 0, 1, -1, 0]] + [[0] * 5] * 3)
+    scores = RelatedRecommender("ours", history, related).scores(np.array([0, 1]))
+    assert scores[0].tolist() == [-np.inf, -np.inf, 4.0, -3.0, -np.inf]
+    assert np.isneginf(scores[1]).all()
