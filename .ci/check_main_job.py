@@ -7,6 +7,13 @@ import json
 import sys
 from pathlib import Path
 
+import polars as pl
+
+from gnn.run import RunFolder
+from kg.explain import explain, recommend
+from kg.profile import profile
+from kg.store import open_store
+
 EXPECTED = ("config.json", "manifest.json", "metrics.jsonl", "model.safetensors", "report.json", "report.md")
 
 
@@ -31,6 +38,39 @@ def main(folder: Path) -> None:
     if ours < ndcg["ItemKNN"]:
         sys.exit(f"NDCG@10 {ours:.4f} is below ItemKNN's {ndcg['ItemKNN']:.4f}")
     print(f"{delivery['rows']} ranked edges for {delivery['users']} users")
+    check_cypher(folder)
+
+
+def check_cypher(folder: Path) -> None:
+    """Exit unless Cypher finds the delivered lists and scores, and counts purchases right, on the real graph."""
+    manifest = RunFolder(folder).manifest()
+    delivered = pl.read_parquet(folder / "ranked_edges" / "*.parquet").sort("user_id", "rank")
+    lists = delivered.partition_by("user_id", as_dict=True, maintain_order=True)
+    with open_store(manifest.store, read_only=True) as store:
+        run = manifest.require_own_results(store)
+        graph = store.read_graph()
+        counts = (
+            graph.edges["BOUGHT"]
+            .join(graph.edges["HAS_BRAND"], left_on="target", right_on="source")
+            .group_by("source", "target_right")
+            .len()
+        )
+        for (user,) in list(lists)[:: len(lists) // 100]:
+            rows = recommend(store, user=user, run=run, limit=len(lists[(user,)]))
+            apart = float((rows["score"] - lists[(user,)]["score"]).abs().max())
+            if apart > 1e-5 or set(rows["product"]) != set(lists[(user,)]["product_id"]):
+                sys.exit(f"Cypher recommends other products than the delivery to user {user} (scores {apart} apart)")
+            best = rows["product"][0]
+            why = explain(store, user=user, product=best, run=run, limit=1)
+            if abs(why.score - rows["score"][0]) > 1e-5:
+                sys.exit(f"the explanation of {best} for user {user} adds up to {why.score}, not {rows['score'][0]}")
+            brands = profile(store, user=user, limit=100_000).brands.select("brand", "purchases")
+            wanted = counts.filter(pl.col("source") == user).select(
+                brand="target_right", purchases=pl.col("len").cast(pl.Int64)
+            )
+            if brands.sort("brand").rows() != wanted.sort("brand").rows():
+                sys.exit(f"the profile of user {user} counts her brands wrong")
+    print("Cypher finds the delivered lists, their explanations add up, and profiles count right")
 
 
 if __name__ == "__main__":

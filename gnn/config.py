@@ -144,6 +144,7 @@ class TrainConfig:
         )
         for name in ("min_buyers", "k"):
             _require(getattr(self, name) >= 1, name, getattr(self, name), "1 or more")
+        _require(self.seed >= 0, "seed", self.seed, "0 or more")
         for name in ("dimension", "layers", "batch_users", "max_epochs", "evaluate_every", "patience"):
             _require(getattr(self.network, name) >= 1, f"network.{name}", getattr(self.network, name), "1 or more")
         for name in ("learning_rate", "temperature"):
@@ -152,6 +153,7 @@ class TrainConfig:
             0 < self.network.hidden_share < 1, "network.hidden_share", self.network.hidden_share, "between 0 and 1"
         )
         _require(self.related.per_product >= 1, "related.per_product", self.related.per_product, "1 or more")
+        _require(self.related.shrink >= 0, "related.shrink", self.related.shrink, "0 or more")
         for name in ("gates", "trends", "proposals"):
             _require(bool(getattr(self.related, name)), f"related.{name}", getattr(self.related, name), "some values")
         for name in ("trend_half_life_days", "trend_shrink"):

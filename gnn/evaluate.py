@@ -140,7 +140,7 @@ def evaluate_run(folder: RunFolder) -> list[Row]:
 
 def main() -> None:
     """Run the command line."""
-    config = tyro.cli(EvaluateConfig, description=EvaluateConfig.__doc__)
+    config = tyro.cli(EvaluateConfig, prog="python -m gnn.evaluate", description=EvaluateConfig.__doc__)
     folder = RunFolder.open(config.runs, config.run)
     report = folder.report().with_test(evaluate_run(folder))
     folder.write_report(report)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import io
 import json
 import shutil
 from collections.abc import Iterator
@@ -203,25 +204,34 @@ def _shards(edges: pl.DataFrame) -> Iterator[pl.DataFrame]:
 
 def _write_shard(edges: pl.DataFrame, folder: Path, *, number: int, kind: Format) -> dict[str, object]:
     file = folder / f"part-{number:05d}.{kind}"
-    # Through a file of Python's, so that a full disk is an OSError that names it.
-    with file.open("wb") as stream:
-        if kind == "parquet":
-            edges.write_parquet(stream)
-        else:
-            edges.write_csv(stream)
-    digest = hashlib.sha256(file.read_bytes()).hexdigest()
+    # Through memory: polars reports a full disk, even to a file of Python's, as a ComputeError.
+    content = io.BytesIO()
+    if kind == "parquet":
+        edges.write_parquet(content)
+    else:
+        edges.write_csv(content)
+    file.write_bytes(content.getvalue())
+    digest = hashlib.sha256(content.getvalue()).hexdigest()
     return {"file": file.name, "rows": len(edges), "users": edges["user_id"].n_unique(), "sha256": digest}
 
 
 def _require_replaceable(folder: Path) -> None:
     """Raise if ``folder`` holds something that is not a delivery: it would be deleted."""
-    if folder.exists() and not (folder / "manifest.json").exists() and (not folder.is_dir() or any(folder.iterdir())):
+    if folder.exists() and not _is_delivery(folder) and (not folder.is_dir() or any(folder.iterdir())):
         raise InputError(f"{str(folder)!r} is there and is no delivery, so it is not replaced; give another --out")
+
+
+def _is_delivery(folder: Path) -> bool:
+    """Return whether the manifest in ``folder`` is a delivery's; the folder of a run has another."""
+    try:
+        return "shards" in json.loads((folder / "manifest.json").read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return False
 
 
 def main() -> None:
     """Run the command line."""
-    config = tyro.cli(ExportConfig, description=ExportConfig.__doc__)
+    config = tyro.cli(ExportConfig, prog="python -m gnn.export", description=ExportConfig.__doc__)
     if config.k < 1:
         raise InputError(f"k is {config.k}; give 1 or more")
     delivery = export_run(RunFolder.open(config.runs, config.run), config)

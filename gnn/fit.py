@@ -87,7 +87,7 @@ def fit_network(
     return FittedNetwork(
         queries=queries,
         keys=keys,
-        temperature=float(network.log_temperature.exp()),
+        temperature=network.log_temperature.detach().exp().item(),
         weights={name: value.cpu() for name, value in best[2].items()},
         epochs=best[1],
     )

@@ -67,7 +67,9 @@ def trend(
     are added to both, so that a rare product has no trend.
     """
     age = (now - pl.col("at")) / (half_life_days * SECONDS_PER_DAY)
-    counted = bought.group_by("product").agg(pl.len().alias("usual"), (0.5**age).sum().alias("recent"))
+    # In one order: a sum in another differs in its last digit, and the same purchases give the same numbers.
+    by_product = bought.sort("product", "at").group_by("product", maintain_order=True)
+    counted = by_product.agg(pl.len().alias("usual"), (0.5**age).sum().alias("recent"))
     scale = float(counted["recent"].sum()) / max(float(counted["usual"].sum()), 1.0)
     kept = counted.filter(pl.col("product").is_in(products))
     factor = np.ones(len(products))

@@ -14,7 +14,8 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors.torch import load_file, save_file
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save
 
 from gnn.config import HistoryConfig, NetworkConfig, RelatedConfig, SplitConfig, TrainConfig
 from gnn.fit import EpochRecord, FittedNetwork
@@ -133,7 +134,11 @@ class RunFolder:
 
     def fitted(self) -> FittedNetwork:
         """Return the network's vectors and weights."""
-        tensors = load_file(self.path / "model.safetensors")
+        file = self.path / "model.safetensors"
+        try:
+            tensors = load_file(file)
+        except SafetensorError as error:
+            raise InputError(f"{str(file)!r} is no whole model ({error}); train again") from error
         return FittedNetwork(
             queries=tensors.pop("queries").numpy(),
             keys=tensors.pop("keys").numpy(),
@@ -158,7 +163,8 @@ class RunFolder:
         """Write the network's vectors and weights."""
         vectors = {"queries": torch.from_numpy(fitted.queries), "keys": torch.from_numpy(fitted.keys)}
         tensors = {name: value.contiguous() for name, value in {**fitted.weights, **vectors}.items()}
-        save_file(tensors, self.path / "model.safetensors")
+        # Through a file of Python's, so that a full disk is an OSError that names it.
+        (self.path / "model.safetensors").write_bytes(save(tensors))
 
     def write_report(self, report: Report) -> None:
         """Write the report for programs (JSON) and for people (Markdown)."""

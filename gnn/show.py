@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import polars as pl
 
-from kg.explain import explain, explanation_text
+from kg.explain import explain, reasons_text
 from kg.graph import RunRecord
 from kg.store import GraphStore
 
@@ -17,7 +17,9 @@ def three_explanations(store: GraphStore, edges: pl.DataFrame, *, run: RunRecord
     first = edges.filter(pl.col("rank") == 1).sort("user_id")
     step = max(len(first) // SHOWN, 1)
     pages = [
-        explanation_text(explain(store, user=user, product=product, run=run, limit=REASONS), limit=REASONS)
+        reasons_text(explain(store, user=user, product=product, run=run, limit=REASONS), limit=REASONS)
         for user, product in first.select("user_id", "product_id").gather_every(step).head(SHOWN).iter_rows()
     ]
-    return "\n\n".join(pages)
+    return "\n\n".join(
+        [*pages, "python -m kg.explain --user USER --product PRODUCT shows all of it, and the Cypher to paste."]
+    )

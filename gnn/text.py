@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import io
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -11,6 +12,7 @@ import numpy as np
 import polars as pl
 import torch
 from jaxtyping import Float
+from safetensors import SafetensorError
 from torch import Tensor
 from tqdm import tqdm
 from transformers import AutoModel, AutoTokenizer
@@ -51,9 +53,10 @@ def _encode(texts: list[str], folder: Path, device: torch.device) -> list[np.nda
     try:
         tokenizer = AutoTokenizer.from_pretrained(str(folder), local_files_only=True)
         model = AutoModel.from_pretrained(str(folder), local_files_only=True).eval().to(device)
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, SafetensorError) as error:
+        reason = " ".join(str(error).split())
         raise InputError(
-            f"{str(folder)!r} holds no text encoder ({error}); give the folder of a Hugging Face model"
+            f"{str(folder)!r} holds no text encoder ({reason}); give the folder of a Hugging Face model"
         ) from error
     # Texts of like length share a batch, so that little is spent on padding: 5 times faster.
     order = sorted(range(len(texts)), key=lambda row: (len(texts[row]), texts[row]))
@@ -88,7 +91,7 @@ def _encoder_digest(folder: Path) -> str:
         raise InputError(f"no encoder at {str(folder)!r}; give the folder of a Hugging Face model")
     digest = hashlib.sha256(f"{BATCH_TEXTS} {MAX_TOKENS}".encode())
     for file in sorted(folder.iterdir()):
-        if file.suffix in {".safetensors", ".json", ".txt"}:
+        if file.suffix in {".safetensors", ".bin", ".json", ".txt", ".model"}:
             digest.update(file.name.encode())
             digest.update(file.read_bytes())
     return digest.hexdigest()[:16]
@@ -111,6 +114,12 @@ def _write(file: Path, known: dict[bytes, np.ndarray]) -> None:
     frame = pl.DataFrame({"digest": list(known)}).with_columns(
         pl.Series("vector", vectors, dtype=pl.Array(pl.Float32, vectors.shape[1]))
     )
+    # Through memory: polars reports a full disk as a ComputeError.
+    content = io.BytesIO()
+    frame.write_parquet(content)
     beside = file.with_suffix(".new")
-    frame.write_parquet(beside)
-    beside.replace(file)
+    try:
+        beside.write_bytes(content.getvalue())
+        beside.replace(file)
+    finally:
+        beside.unlink(missing_ok=True)

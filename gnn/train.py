@@ -168,10 +168,13 @@ def choose_device(wanted: str) -> torch.device:
     """Return the device ``wanted``; ``auto`` is CUDA where there is one. Not yet run on CUDA."""
     if wanted == "auto":
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    sentence = f"no device is called {wanted!r}; give auto, cpu, cuda or cuda:N"
     try:
         device = torch.device(wanted)
     except RuntimeError as error:
-        raise InputError(f"no device is called {wanted!r}; give auto, cpu, cuda or cuda:N") from error
+        raise InputError(sentence) from error
+    if device.type not in {"cpu", "cuda"}:
+        raise InputError(sentence)
     if device.type == "cuda" and not torch.cuda.is_available():
         raise InputError(f"device is {wanted!r} and there is no CUDA here; give --device cpu")
     return device
@@ -283,7 +286,7 @@ def _facts(
 
 def main() -> None:
     """Run the command line."""
-    train(tyro.cli(TrainConfig, description=TrainConfig.__doc__))
+    train(tyro.cli(TrainConfig, prog="python -m gnn.train", description=TrainConfig.__doc__))
 
 
 if __name__ == "__main__":

@@ -13,9 +13,11 @@ _PARAMETER = re.compile(r"\$(\w+)")
 _NOT_CODE_OR_PARAMETER = re.compile(f"{_NOT_CODE.pattern}|{_PARAMETER.pattern}")
 
 
-def read_query(name: str) -> str:
-    """Return the text of ``kg/queries/<name>.cypher``."""
-    return (resources.files("kg") / "queries" / f"{name}.cypher").read_text(encoding="utf-8")
+def read_query(name: str, *, dialect: str = "") -> str:
+    """Return the text of ``kg/queries/<name>.<dialect>.cypher`` where there is one, else of ``<name>.cypher``."""
+    folder = resources.files("kg") / "queries"
+    own = folder / f"{name}.{dialect}.cypher"
+    return (own if own.is_file() else folder / f"{name}.cypher").read_text(encoding="utf-8")
 
 
 def query_names() -> list[str]:
@@ -55,7 +57,8 @@ def _literal(value: str | float) -> str:
     if isinstance(value, str):
         escaped = value.replace("\\", "\\\\").replace("'", "\\'").replace("\n", "\\n").replace("\r", "\\r")
         return f"'{escaped}'"
-    return repr(value)
+    # Ladybug reads 1e30 and not 1e+30.
+    return repr(value).replace("e+", "e")
 
 
 def require_parameters(query: str, given: Mapping[str, object]) -> None:

@@ -101,7 +101,8 @@ def explain(store: GraphStore, *, user: str, product: str, run: RunRecord, limit
 def recommend(store: GraphStore, *, user: str, run: RunRecord, limit: int) -> pl.DataFrame:
     """Return ``product``, ``name`` and ``score`` of the best products that ``user`` has not bought, best first."""
     require_user(store, user)
-    return store.query(read_query("recommend"), {"user": user, **_weighing(run), "limit": limit})
+    text = read_query("recommend", dialect=store.dialect)
+    return store.query(text, {"user": user, **_weighing(run), "limit": limit})
 
 
 def score_parameters(user: str, product: str, run: RunRecord, *, limit: int) -> dict[str, str | float]:
@@ -109,8 +110,8 @@ def score_parameters(user: str, product: str, run: RunRecord, *, limit: int) -> 
     return {"user": user, "product": product, **_weighing(run), "limit": limit}
 
 
-def explanation_text(found: Explanation, *, limit: int) -> str:
-    """Return the explanation for a terminal, with ``limit`` of the purchases that make the score."""
+def reasons_text(found: Explanation, *, limit: int) -> str:
+    """Return the score, ``limit`` of the purchases that make it, and the other evidence, for a terminal."""
     called = product_text(found.product, found.name)
     parts = [f"{called} for user {one_line(found.user)}: score {found.score:.6g} (run {one_line(found.run.name)})"]
     if found.rows.is_empty():
@@ -118,16 +119,20 @@ def explanation_text(found: Explanation, *, limit: int) -> str:
     else:
         parts += [_shares_text(found), _rows_text(found.rows, limit=limit)]
     parts += ["\n".join(sentences) for sentences in [_evidence(found)] if sentences]
+    return "\n\n".join(parts)
+
+
+def explanation_text(found: Explanation, *, limit: int) -> str:
+    """Return the reasons, and the Cypher that anyone can paste to get the same rows."""
     query = with_values(
         read_query("explain_score"), score_parameters(found.user, found.product, found.run, limit=ALL_ROWS)
     )
-    parts.append(f"The same from the graph, to paste:\n\n{query.rstrip()}")
-    return "\n\n".join(parts)
+    return f"{reasons_text(found, limit=limit)}\n\nThe same from the graph, to paste:\n\n{query.rstrip()}"
 
 
 def main() -> None:
     """Explain the pair that the command line names."""
-    config = tyro.cli(ExplainConfig)
+    config = tyro.cli(ExplainConfig, prog="python -m kg.explain")
     require_limit(config.limit)
     with open_store(config.store or default_store(config.shop), read_only=True) as store:
         run = require_run(store, config.run)

@@ -13,6 +13,7 @@ from typing import Any, Self
 
 import ladybug
 import polars as pl
+from polars import selectors
 from tqdm import tqdm
 
 from kg import schema
@@ -31,6 +32,8 @@ TYPES = {"String": "STRING", "Int64": "INT64", "Float64": "DOUBLE", "Boolean": "
 
 class LadybugStore:
     """A graph store in one file; see :class:`kg.store.GraphStore` for what each method promises."""
+
+    dialect = "ladybug"
 
     def __init__(self, path: str | Path, *, read_only: bool = False) -> None:
         self.path = Path(path)
@@ -241,7 +244,8 @@ class LadybugStore:
         result = self._execute(text, parameters)
         frame = result.get_as_pl()
         result.close()
-        return frame
+        # The sum of integers is a Decimal here and an integer elsewhere.
+        return frame.with_columns(selectors.decimal().cast(pl.Int64))
 
     def _execute(self, text: str, parameters: Mapping[str, Any] | None) -> ladybug.QueryResult:
         try:

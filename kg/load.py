@@ -73,7 +73,7 @@ def finding_text(finding: Finding) -> str:
 
 def main() -> None:
     """Load the shop that the command line names."""
-    config = tyro.cli(LoadConfig)
+    config = tyro.cli(LoadConfig, prog="python -m kg.load")
     start = time.monotonic()
     # The shop first: a mistake in it leaves no empty store behind.
     shop = load_shop(config.shop)

@@ -103,7 +103,7 @@ def profile_text(found: Profile) -> str:
 
 def main() -> None:
     """Print the profile of the user that the command line names."""
-    config = tyro.cli(ProfileConfig)
+    config = tyro.cli(ProfileConfig, prog="python -m kg.profile")
     require_limit(config.limit)
     with open_store(config.store or default_store(config.shop), read_only=True) as store:
         found = profile(store, user=config.user, limit=config.limit)

@@ -19,6 +19,9 @@ class GraphStore(Protocol):
 
     address: str
 
+    dialect: str
+    """Which of the queries with a text of their own for one store this store takes."""
+
     def __enter__(self) -> Self: ...
 
     def __exit__(

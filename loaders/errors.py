@@ -27,6 +27,10 @@ def run_command(command: Callable[[], None]) -> None:
         command()
     except InputError as error:
         sys.exit(_report(str(error)))
+    except BrokenPipeError:
+        # Whoever read the output, `head` for one, has read enough.
+        sys.stdout = None
+        sys.exit(1)
     except OSError as error:
         if error.errno is None:
             raise

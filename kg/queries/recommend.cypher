@@ -1,13 +1,17 @@
 // The products a user has not bought that a run ranks highest: each score is the sum over her purchases of weight × RELATED.
 // $user, $run; $now (seconds, UTC), $half_life (seconds) and $exponent are the properties of the Run; $limit rows.
-MATCH (u:User {id: $user})-[b:BOUGHT]->(j:Product)-[r:RELATED {run: $run}]->(p:Product)
+MATCH (:User {id: $user})-[b:BOUGHT]->(j:Product)
 WHERE b.at < $now
-WITH p, j, r.weight AS related, count(b) AS purchases, max(b.at) AS last_at
-WITH p, sum((1.0 * purchases) ^ $exponent * 0.5 ^ (($now - 1.0 * last_at) / $half_life) * related) AS score
-OPTIONAL MATCH (p)<-[s:BOUGHT]-(:User {id: $user})
+WITH j, count(b) AS purchases, max(b.at) AS last_at
+MATCH (j)-[r:RELATED {run: $run}]->(p:Product)
+WITH p.id AS product, sum((1.0 * purchases) ^ $exponent * 0.5 ^ (($now - 1.0 * last_at) / $half_life) * r.weight) AS score
+OPTIONAL MATCH (:User {id: $user})-[s:BOUGHT]->(:Product {id: product})
 WHERE s.at < $now
-WITH p, score, count(s) AS seen
+WITH product, score, count(s) AS seen
 WHERE seen = 0
-RETURN p.id AS product, p.name AS name, score
+WITH product, score
 ORDER BY score DESC, product
 LIMIT $limit
+MATCH (p:Product {id: product})
+RETURN product, p.name AS name, score
+ORDER BY score DESC, product

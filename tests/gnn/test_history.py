@@ -67,3 +67,11 @@ def test_frequent_products_have_enough_different_buyers() -> None:
     assert frequent_products(bought, min_buyers=3).tolist() == [2]
     assert frequent_products(bought, min_buyers=2).tolist() == [2, 4]
     assert frequent_products(bought, min_buyers=4).tolist() == []
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_a_trend_is_the_same_to_the_last_digit_in_whatever_order_the_purchases_are(seed: int) -> None:
+    rows = [(user, (user * day) % 40, day % 90) for user in range(50) for day in range(100)]
+    bought = purchases(*rows)
+    given = {"products": np.arange(40), "half_life_days": 14.0, "shrink": 5.0, "now": 100 * DAY}
+    assert np.array_equal(trend(bought, **given), trend(bought.sample(fraction=1, shuffle=True, seed=seed), **given))

@@ -1,0 +1,20 @@
+// The products a user has not bought that a run ranks highest: recommend.cypher in the form that is fast on Ladybug.
+// $user, $run; $now (seconds, UTC), $half_life (seconds) and $exponent are the properties of the Run; $limit rows.
+// The HINT is also what makes it right: without it Ladybug 0.22 loses rows of repeated purchases (docs/design.md).
+MATCH (u:User {id: $user})-[b:BOUGHT]->(j:Product)-[r:RELATED]->(p:Product)
+WHERE b.at < $now
+HINT (((u JOIN b) JOIN j) JOIN r) JOIN p
+WITH p, r, j, b
+WHERE r.run = $run
+WITH p, j, r.weight AS related, count(b) AS purchases, max(b.at) AS last_at
+WITH p.id AS product, sum((1.0 * purchases) ^ $exponent * 0.5 ^ (($now - 1.0 * last_at) / $half_life) * related) AS score
+OPTIONAL MATCH (:User {id: $user})-[s:BOUGHT]->(q:Product {id: product})
+WHERE s.at < $now
+WITH product, score, count(s) AS seen
+WHERE seen = 0
+WITH product, score
+ORDER BY score DESC, product
+LIMIT $limit
+MATCH (n:Product {id: product})
+RETURN product, n.name AS name, score
+ORDER BY score DESC, product

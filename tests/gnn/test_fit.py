@@ -1,0 +1,133 @@
+"""Training: the same seed gives the same numbers, the planted taste is found, the best epoch is kept."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+
+from gnn.baselines import NetworkAlone, popularity
+from gnn.choose import choose_recipe
+from gnn.config import HistoryConfig, NetworkConfig, RelatedConfig, SplitConfig
+from gnn.evaluate import Task, evaluate, make_task
+from gnn.fit import EpochRecord, FittedNetwork, Validate, fit_network
+from gnn.hetero import hetero_data
+from gnn.history import Weighing
+from gnn.ranking import RelatedRecommender
+from gnn.related import related_edges
+from gnn.split import split_purchases
+from kg.graph import Graph
+from loaders.synthetic import synthetic_shop
+from tests.gnn.shops import graph_of, purchases
+
+CPU = torch.device("cpu")
+SMALL = NetworkConfig(dimension=16, batch_users=64, evaluate_every=1, patience=2)
+
+
+def tasks(graph: Graph) -> tuple[Task, Task]:
+    split = split_purchases(graph, SplitConfig(), seed=0)
+    weighing = Weighing.of(HistoryConfig(), times_known=True)
+    past = make_task(
+        "validation", graph, known=split.past, later=split.validation, weighing=weighing,
+        now=split.validation_from, min_buyers=3,
+    )  # fmt: skip
+    final = make_task(
+        "test", graph, known=split.before_test, later=split.test, weighing=weighing, now=split.test_from, min_buyers=3
+    )
+    return past, final
+
+
+def fit(
+    graph: Graph,
+    task: Task,
+    *,
+    epochs: int,
+    seed: int = 0,
+    validate: Validate | None = None,
+    config: NetworkConfig = SMALL,
+    records: list[EpochRecord] | None = None,
+) -> FittedNetwork:
+    text = np.eye(len(graph.products), 8, dtype=np.float32)
+    data = hetero_data(graph, past=task.known, products=task.products, text=text[task.products])
+    record = (lambda _: None) if records is None else records.append
+    return fit_network(
+        data, task.history, config=config, device=CPU, seed=seed, epochs=epochs, validate=validate, record=record
+    )
+
+
+@pytest.fixture(scope="module")
+def graph() -> Graph:
+    return graph_of(synthetic_shop(users=80, products=60, brands=8, purchases_per_user=15))
+
+
+def test_the_same_seed_gives_the_same_vectors_bit_for_bit_and_another_seed_others(graph: Graph) -> None:
+    past, _ = tasks(graph)
+    first, again, other = (fit(graph, past, epochs=2, seed=seed) for seed in (1, 1, 2))
+    assert np.array_equal(first.queries, again.queries)
+    assert np.array_equal(first.keys, again.keys)
+    assert first.temperature == again.temperature
+    assert all(torch.equal(first.weights[name], again.weights[name]) for name in first.weights)
+    assert not np.array_equal(first.queries, other.queries)
+
+
+def test_training_stops_after_enough_looks_without_a_rise_and_returns_the_best_epoch(graph: Graph) -> None:
+    past, _ = tasks(graph)
+    looks = iter([0.1, 0.4, 0.3, 0.4, 0.9])
+    records: list[EpochRecord] = []
+    stopped = fit(graph, past, epochs=5, validate=lambda *_: next(looks), records=records)
+    # Best at epoch 2; epochs 3 and 4 are the two looks of patience, and as good is not better.
+    assert [record.validation_ndcg for record in records] == [0.1, 0.4, 0.3, 0.4]
+    assert stopped.epochs == 2
+    plain = fit(graph, past, epochs=2)
+    assert np.array_equal(stopped.queries, plain.queries)
+    assert np.array_equal(stopped.keys, plain.keys)
+
+
+def test_the_loss_falls(graph: Graph) -> None:
+    records: list[EpochRecord] = []
+    fit(graph, tasks(graph)[0], epochs=6, records=records)
+    assert records[-1].loss < 0.9 * records[0].loss
+
+
+def test_keys_have_unit_length(graph: Graph) -> None:
+    found = fit(graph, tasks(graph)[0], epochs=1)
+    assert np.linalg.norm(found.keys, axis=1) == pytest.approx(np.ones(len(found.keys)), abs=1e-5)
+
+
+def test_the_planted_taste_is_found_by_the_network_alone_and_by_the_related_edges() -> None:
+    graph = graph_of(synthetic_shop(groups=6))
+    past, final = tasks(graph)
+    config = replace(SMALL, dimension=32)
+    chosen = fit(graph, past, epochs=12, config=config)
+    recipe = choose_recipe(past, chosen, RelatedConfig(), trend=np.ones(len(past.products))).recipe
+    network = fit(graph, final, epochs=12, config=config)
+    (related,) = related_edges(final.seen, [recipe], fitted=network, trend=np.ones(len(final.products)))
+    recommenders = (
+        popularity(final.known, products=final.products, weeks=None, now=final.now),
+        NetworkAlone("network", final.history, network),
+        RelatedRecommender("Cartograph", final.history, related.matrix(len(final.products))),
+    )
+    best_sellers, alone, ours = (evaluate(one, final).measures["NDCG@10"].value for one in recommenders)
+    assert alone > 2 * best_sellers
+    assert ours > 2 * best_sellers
+
+
+def test_popularity_counts_buyers_and_not_purchases_and_forgets_what_is_old() -> None:
+    bought = purchases((0, 4, 1), (0, 4, 2), (0, 4, 100), (1, 4, 1), (1, 6, 99), (2, 9, 99))
+    now = 100 * 86_400 + 1
+    ever = popularity(bought, products=np.array([4, 6]), weeks=None, now=now)
+    recent = popularity(bought, products=np.array([4, 6]), weeks=8, now=now)
+    assert ever.scores(np.array([7, 8])).tolist() == [[2, 1], [2, 1]]
+    assert recent.scores(np.array([0])).tolist() == [[1, 1]]
+
+
+def test_the_choice_is_the_best_of_all_that_was_tried(graph: Graph) -> None:
+    past, _ = tasks(graph)
+    config = RelatedConfig(gates=(0.0, 2.0), trends=(0.0, 1.0), proposals=(0.0, 0.3))
+    choice = choose_recipe(past, fit(graph, past, epochs=3), config, trend=np.linspace(0.5, 2, len(past.products)))
+    assert set(choice.tried) == {"gate 0", "gate 2", "trend 1", "proposals 0.3"}
+    assert choice.ndcg == max(choice.tried.values())
+    edges = RelatedRecommender("again", past.history, choice.related.matrix(len(past.products)))
+    assert evaluate(edges, past).measures["NDCG@10"].value == choice.ndcg
