@@ -21,10 +21,10 @@ def read_query(name: str, *, dialect: str = "") -> str:
 
 
 def query_names() -> list[str]:
-    """Return the names of all questions in ``kg/queries``; the files that make a schema are none."""
+    """Return the names of all questions in ``kg/queries``; schemas and texts for one store only are left out."""
     files = (resources.files("kg") / "queries").iterdir()
     names = sorted(file.name.removesuffix(".cypher") for file in files if file.name.endswith(".cypher"))
-    return [name for name in names if not name.startswith("schema_")]
+    return [name for name in names if not name.startswith("schema_") and "." not in name]
 
 
 def purpose(query: str) -> str:

@@ -15,3 +15,4 @@ LIMIT $limit
 MATCH (p:Product {id: product})
 RETURN product, p.name AS name, score
 ORDER BY score DESC, product
+LIMIT $limit

@@ -18,3 +18,4 @@ LIMIT $limit
 MATCH (n:Product {id: product})
 RETURN product, n.name AS name, score
 ORDER BY score DESC, product
+LIMIT $limit

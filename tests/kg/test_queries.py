@@ -154,7 +154,7 @@ def test_a_product_without_brand_or_category_has_no_such_evidence(store: GraphSt
 
 @pytest.mark.parametrize("name", query_names())
 def test_every_query_says_its_purpose_and_parameters_and_runs(loaded: GraphStore, name: str) -> None:
-    text = read_query(name)
+    text = read_query(name, dialect=loaded.dialect)
     first, second = text.split("\n")[:2]
     assert first.startswith("// ")
     assert purpose(text).endswith(".")
@@ -165,3 +165,12 @@ def test_every_query_says_its_purpose_and_parameters_and_runs(loaded: GraphStore
     assert len(rows) > 0
     assert "ORDER BY" in text
     assert text.rstrip().endswith("LIMIT $limit")
+
+
+def test_a_text_for_one_store_finds_what_the_common_text_finds(loaded: GraphStore) -> None:
+    for user in ("ann", "bob"):
+        parameters = {name: VALUES[name] for name in parameters_of(read_query("recommend"))} | {"user": user}
+        common = loaded.query(read_query("recommend"), parameters)
+        own = loaded.query(read_query("recommend", dialect=loaded.dialect), parameters)
+        assert own["product"].to_list() == common["product"].to_list()
+        assert own["score"].to_list() == pytest.approx(common["score"].to_list(), abs=1e-12)
