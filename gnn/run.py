@@ -228,7 +228,12 @@ def program_versions() -> dict[str, str]:
 def _require_replaceable(place: Path, config: TrainConfig) -> None:
     if config.overwrite or not (place / "config.json").exists():
         return
-    old = json.loads((place / "config.json").read_text(encoding="utf-8"))
+    try:
+        old = json.loads((place / "config.json").read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise InputError(
+            f"the run {place.name!r} has a broken config.json ({error}); give another --run NAME, or --overwrite"
+        ) from error
     new = json.loads(json.dumps(asdict(config)))
     changed = [key for key in new if key not in PLACES and new[key] != old.get(key)]
     if changed:
