@@ -7,7 +7,7 @@ from pathlib import Path
 
 import polars as pl
 import pytest
-from hypothesis import given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from polars.testing import assert_frame_equal
 
@@ -17,7 +17,7 @@ from kg.graph import GraphLayout, GraphTables
 from kg.store import GraphStore
 from loaders.errors import InputError
 from loaders.tables import Shop, check_shop
-from tests.kg.conftest import FACTORIES
+from tests.kg.conftest import Factory
 from tests.kg.small_shop import FIRST_RUN, PRODUCTS, PURCHASES, RELATED, run_record, small_shop
 
 NASTY = [
