@@ -22,7 +22,7 @@ from kg.neo4j_rows import pages, read_edges, read_ids, read_nodes, write_edges
 from loaders.errors import InputError
 
 QUERY_SECONDS = 30.0
-DELETED_SOURCES = 100
+EMPTY = ":auto MATCH (n) CALL (n) { DETACH DELETE n } IN TRANSACTIONS OF 50 ROWS"
 
 LAYOUT = "MATCH (g:Graph {id: 'graph'}) RETURN g.layout, g.loading"
 # Which `run` the edges of each run carry; see Neo4jStore.write_results.
@@ -73,8 +73,8 @@ class Neo4jStore:
         if found["version"] != schema.VERSION:
             raise InputError(
                 f"the graph in {self.address!r} has schema version {found['version']} and this program reads version "
-                f"{schema.VERSION}; empty the database (MATCH (n) CALL (n) {{ DETACH DELETE n }} IN TRANSACTIONS) and "
-                "load it again with python -m kg.load"
+                f"{schema.VERSION}; empty the database (in Neo4j Browser: {EMPTY}) and load it again with "
+                "python -m kg.load"
             )
         return GraphLayout(**{**found, "relations": tuple(found["relations"])})
 

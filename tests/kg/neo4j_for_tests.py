@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import signal
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -19,7 +20,7 @@ from loaders.errors import InputError
 
 JARS = REPOSITORY / "data" / "neo4j" / "jars"
 HEAP = "768m"
-EMPTY = "MATCH (n) CALL (n) { DETACH DELETE n } IN TRANSACTIONS OF 5000 ROWS"
+EMPTY = "MATCH (n) CALL (n) { DETACH DELETE n } IN TRANSACTIONS OF 100 ROWS"
 
 
 @dataclass(frozen=True)
@@ -41,6 +42,11 @@ class Server:
         with neo4j.GraphDatabase.driver(self.uri, auth=("neo4j", self.password)) as driver, driver.session() as session:
             for name in session.run("SHOW CONSTRAINTS YIELD name").value():
                 session.run(f"DROP CONSTRAINT `{name}`").consume()
+
+    def kill(self) -> None:
+        """Kill a server of ours as a power cut would."""
+        os.kill(self.pid(), signal.SIGKILL)
+        os.waitpid(self.pid(), 0)
 
     def restart(self) -> None:
         """Start the server again, at its address, after it was killed."""

@@ -96,10 +96,9 @@ def same(found: GraphTables, wanted: GraphTables) -> None:
     assert found.fingerprint() == wanted.fingerprint()
 
 
-@pytest.mark.parametrize("factory", FACTORIES.values(), ids=FACTORIES)
-@settings(max_examples=10, deadline=None)
+@settings(max_examples=10, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(shop=shops())
-def test_a_graph_read_back_is_the_graph_that_was_written(factory, shop: Shop) -> None:
+def test_a_graph_read_back_is_the_graph_that_was_written(factory: Factory, shop: Shop) -> None:
     tables = graph_tables(shop)
     with tempfile.TemporaryDirectory() as folder, factory(Path(folder)) as store:
         store.replace_graph(tables)
