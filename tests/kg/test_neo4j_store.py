@@ -100,7 +100,9 @@ def test_wrong_passwords_are_refused_and_too_many_are_named_as_such(
     empty_server: Server, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # A user of its own: the server makes one with too many failures wait, and other tests need theirs.
-    monkeypatch.setenv("NEO4J_USER", f"nobody{random.randrange(10**9)}")  # noqa: S311
+    with neo4j.GraphDatabase.driver(empty_server.uri, auth=("neo4j", empty_server.password)) as driver:
+        driver.execute_query("CREATE OR REPLACE USER clumsy SET PASSWORD 'right-pass'", database_="system")
+    monkeypatch.setenv("NEO4J_USER", "clumsy")
     monkeypatch.setenv("NEO4J_PASSWORD", "wr0ng-pass")
     sentences = []
     for _ in range(4):
