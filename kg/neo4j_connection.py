@@ -75,11 +75,11 @@ def credentials() -> tuple[str, str]:
 class Connection:
     """An open database of a Neo4j server, whose failures are all :class:`InputError`."""
 
-    def __init__(self, address: str) -> None:
+    def __init__(self, address: str, *, login: tuple[str, str] | None = None) -> None:
         self.address = address
         place = place_of(address)
         self._database = place.database
-        self._user, password = credentials()
+        self._user, password = login or credentials()
         # The driver's warnings of retries would stand between a command's own lines.
         logging.getLogger("neo4j").addHandler(logging.NullHandler())
         self._driver = neo4j.GraphDatabase.driver(

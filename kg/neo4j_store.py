@@ -47,9 +47,9 @@ SET old.relation = $relation
 class Neo4jStore:
     """A graph store in a Neo4j database; see :class:`kg.store.GraphStore` for what each method promises."""
 
-    def __init__(self, address: str) -> None:
+    def __init__(self, address: str, *, login: tuple[str, str] | None = None) -> None:
         self.address = address
-        self._connection = Connection(address)
+        self._connection = Connection(address, login=login)
 
     def __enter__(self) -> Self:
         return self
