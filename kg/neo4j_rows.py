@@ -92,10 +92,13 @@ def write_nodes(write: Write, label: str, frame: pl.DataFrame, *, gone: Sequence
     _write_parts(write, text, frame)
 
 
-def write_edges(write: Write, relation: str, frame: pl.DataFrame) -> None:
-    """Make the edges in ``frame``, whose first columns are ``source`` and ``target``."""
-    values = ", ".join(f"{name}: $c{place}[row]" for place, name in enumerate(frame.columns) if place > 1)
-    _write_parts(write, f"{_ends(relation)} CREATE (s)-[:{quoted(relation)} {{{values}}}]->(t)", frame)
+def write_edges(write: Write, relation: str, frame: pl.DataFrame, *, run: str | None = None) -> None:
+    """Make the edges in ``frame``, ``source`` and ``target`` first, each with this ``run`` if one is given."""
+    values = [f"{name}: $c{place}[row]" for place, name in enumerate(frame.columns) if place > 1]
+    fixed = {} if run is None else {"run": run}
+    values += [f"{name}: ${name}" for name in fixed]
+    text = f"{_ends(relation)} CREATE (s)-[:{quoted(relation)} {{{', '.join(values)}}}]->(t)"
+    _write_parts(write, text, frame, fixed=fixed)
 
 
 def delete_edges(write: Write, relation: str, keys: pl.DataFrame) -> None:
@@ -110,11 +113,11 @@ def _ends(relation: str) -> str:
     return f"MATCH (s:{source} {{id: $c0[row]}}) MATCH (t:{target} {{id: $c1[row]}})"
 
 
-def _write_parts(write: Write, text: str, frame: pl.DataFrame) -> None:
+def _write_parts(write: Write, text: str, frame: pl.DataFrame, *, fixed: Mapping[str, str] | None = None) -> None:
     # Lists of columns: a map for each row is 10 to 25 % slower.
     for part in _parts(frame):
         columns = {f"c{place}": column.to_list() for place, column in enumerate(part.iter_columns())}
-        write(f"UNWIND range(0, size($c0) - 1) AS row {text}", columns)
+        write(f"UNWIND range(0, size($c0) - 1) AS row {text}", columns | dict(fixed or {}))
 
 
 def _parts(frame: pl.DataFrame) -> Iterator[pl.DataFrame]:

@@ -122,15 +122,8 @@ class Neo4jStore:
             mark = f"{run.name}/{writes + 1}" if relation in current else run.name
             leftover = {"id": f"{relation} {mark}", "relation": relation}
             lock.write("MERGE (l:Leftover {id: $id}) SET l.relation = $relation", leftover)
-            properties: dict[str, type[pl.DataType]] = {
-                "source": pl.String,
-                "target": pl.String,
-                **schema.edge_properties(relation),
-            }
-            own = edges.with_columns(pl.lit(mark).alias("run")).select(
-                pl.col(name).cast(kind) for name, kind in properties.items()
-            )
-            write_edges(lock.write, relation, own.sort("source", "target"))
+            own = edges.select(pl.col(name).cast(kind) for name, kind in _no_results(relation).schema.items())
+            write_edges(lock.write, relation, own.sort("source", "target"), run=mark)
             old = current.get(relation)
             values = {name: value for name, value in asdict(run).items() if name != "name"}
             shown = {name.lower(): mark if name == relation else None for name in CURRENT_OF}
