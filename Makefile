@@ -4,7 +4,7 @@ SHOP ?= complete-journey
 STORE ?=
 BIN := .venv/bin
 
-.PHONY: train test lint format typecheck notebooks benchmark clean
+.PHONY: train test lint format typecheck notebooks benchmark neo4j neo4j-stop clean
 
 train: .venv/ready
 	$(BIN)/python -m gnn.train --shop $(SHOP) $(if $(STORE),--store $(STORE)) $(ARGS)
@@ -30,6 +30,13 @@ notebooks: .venv/ready
 
 benchmark: .venv/ready
 	$(BIN)/python benchmarks/main_job.py
+
+# A Neo4j of this machine, by Docker where its daemon runs, else from jars (Java 17 and Maven).
+neo4j: .venv/ready
+	@$(BIN)/python -m kg.neo4j_server start $(ARGS)
+
+neo4j-stop: .venv/ready
+	@$(BIN)/python -m kg.neo4j_server stop $(ARGS)
 
 clean:
 	rm -rf .venv build *.egg-info .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis

@@ -77,12 +77,16 @@ class Explanation:
     buyers: pl.DataFrame
     """Her products that this product's buyers bought too."""
 
+    query: str
+    """The Cypher that returns ``rows``, to paste."""
+
 
 def explain(store: GraphStore, *, user: str, product: str, run: RunRecord, limit: int) -> Explanation:
     """Return why ``run`` gives ``user`` this product, with at most ``limit`` rows of each further evidence."""
     require_user(store, user)
     name = require_product(store, product)
-    rows = store.query(read_query("explain_score"), score_parameters(user, product, run, limit=ALL_ROWS))
+    score, values = read_query("explain_score"), score_parameters(user, product, run, limit=ALL_ROWS)
+    rows = store.query(score, values)
     pair = {"user": user, "product": product, "now": float(run.now), "limit": limit}
     return Explanation(
         user=user,
@@ -95,6 +99,7 @@ def explain(store: GraphStore, *, user: str, product: str, run: RunRecord, limit
         category=store.query(read_query("explain_category"), pair),
         department=store.query(read_query("explain_department"), pair),
         buyers=store.query(read_query("explain_buyers"), pair),
+        query=with_values(score, store.stored_values(score, values)),
     )
 
 
@@ -124,10 +129,7 @@ def reasons_text(found: Explanation, *, limit: int) -> str:
 
 def explanation_text(found: Explanation, *, limit: int) -> str:
     """Return the reasons, and the Cypher that anyone can paste to get the same rows."""
-    query = with_values(
-        read_query("explain_score"), score_parameters(found.user, found.product, found.run, limit=ALL_ROWS)
-    )
-    return f"{reasons_text(found, limit=limit)}\n\nThe same from the graph, to paste:\n\n{query.rstrip()}"
+    return f"{reasons_text(found, limit=limit)}\n\nThe same from the graph, to paste:\n\n{found.query.rstrip()}"
 
 
 def main() -> None:

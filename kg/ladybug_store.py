@@ -149,6 +149,11 @@ class LadybugStore:
         require_parameters(text, parameters)
         return self._read(text, parameters)
 
+    def stored_values(self, text: str, parameters: Mapping[str, Any]) -> dict[str, Any]:
+        """Return the parameters as they are, for the graph holds them so."""
+        require_parameters(text, parameters)
+        return dict(parameters)
+
     def _open(self) -> None:
         try:
             self._database = ladybug.Database(self.path, buffer_pool_size=BUFFER_BYTES, read_only=self._read_only)

@@ -5,14 +5,16 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 
 import tyro
 
 from kg.build import graph_tables
 from kg.graph import GraphLayout
+from kg.neo4j_bulk import imported_store
 from kg.store import GraphStore, open_store
 from kg.text_table import one_line
-from loaders.errors import run_command
+from loaders.errors import InputError, run_command
 from loaders.shops import load_shop, shop_name
 from loaders.tables import Finding, Shop
 
@@ -26,6 +28,10 @@ class LoadConfig:
 
     store: str | None = None
     """Address of the store, such as ladybug:data/shop.lbug; by default the file in data/ named after the shop."""
+
+    bulk: str | None = None
+    """Folder of a stopped Neo4j of this machine, such as data/neo4j/home: its database is OVERWRITTEN by the offline
+    importer, the fastest way for a first load. No --store then; start the server afterwards."""
 
 
 @dataclass(frozen=True)
@@ -79,9 +85,16 @@ def main() -> None:
     shop = load_shop(config.shop)
     for finding in shop.findings:
         print(finding_text(finding))
-    with open_store(config.store or default_store(config.shop)) as store:
-        report = load_graph(shop, store)
-        address = store.address
+    if config.bulk is None:
+        with open_store(config.store or default_store(config.shop)) as store:
+            report = load_graph(shop, store)
+            address = store.address
+    else:
+        if config.store:
+            raise InputError("--bulk fills the database of the folder it names; leave out --store")
+        with imported_store(graph_tables(shop), home=Path(config.bulk)) as store:
+            report = load_graph(shop, store)
+        address = f"the stopped Neo4j in {config.bulk}"
     for kind, count in [*report.nodes.items(), *report.edges.items()]:
         print(f"{count:>12,} {kind}")
     what = "graph loaded into" if report.written else "graph unchanged in"

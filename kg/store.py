@@ -10,6 +10,8 @@ import polars as pl
 
 from kg.graph import GraphLayout, GraphTables, RunRecord
 from kg.ladybug_store import LadybugStore
+from kg.neo4j_connection import SCHEMES
+from kg.neo4j_store import Neo4jStore
 from loaders.errors import InputError
 
 
@@ -56,13 +58,26 @@ class GraphStore(Protocol):
         """Return the rows of a Cypher query; all its parameters must be given, and no others."""
         ...
 
+    def stored_values(self, text: str, parameters: Mapping[str, Any]) -> dict[str, Any]:
+        """Return the parameters of a query with the values to give it elsewhere, such as in Neo4j Browser."""
+        ...
+
 
 def open_store(address: str, *, read_only: bool = False) -> GraphStore:
-    """Return the store at ``address``: ``ladybug:PATH``, a file that is made when it is not there.
+    """Return the store at ``address``: ``ladybug:PATH`` or ``neo4j://host:7687/database`` (or another Bolt scheme).
 
-    A store that is only read from may be open many times at once; one that is written to, once.
+    A Ladybug file is made when it is not there; one that is only read from may be open many times at once, one that is
+    written to, once. In Neo4j, processes that write wait for each other. Its user and password come from
+    ``NEO4J_USER`` and ``NEO4J_PASSWORD`` or the file that ``NEO4J_PASSWORD_FILE`` names, never from the address.
     """
     scheme, colon, rest = address.partition(":")
     if scheme == "ladybug" and colon and rest:
         return LadybugStore(rest, read_only=read_only)
-    raise InputError(f"no store has the address {address!r}; give ladybug:PATH, for example ladybug:data/shop.lbug")
+    if scheme in SCHEMES and rest.startswith("//"):
+        return Neo4jStore(address)
+    # Not the whole address: a misspelt one may hold a password.
+    shown = f"{scheme}:…" if "@" in address else address
+    raise InputError(
+        f"no store has the address {shown!r}; give ladybug:PATH, for example ladybug:data/shop.lbug, "
+        "or neo4j://host:7687"
+    )

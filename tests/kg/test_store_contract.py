@@ -7,7 +7,7 @@ from pathlib import Path
 
 import polars as pl
 import pytest
-from hypothesis import given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from polars.testing import assert_frame_equal
 
@@ -17,7 +17,7 @@ from kg.graph import GraphLayout, GraphTables
 from kg.store import GraphStore
 from loaders.errors import InputError
 from loaders.tables import Shop, check_shop
-from tests.kg.conftest import FACTORIES
+from tests.kg.conftest import Factory
 from tests.kg.small_shop import FIRST_RUN, PRODUCTS, PURCHASES, RELATED, run_record, small_shop
 
 NASTY = [
@@ -96,10 +96,9 @@ def same(found: GraphTables, wanted: GraphTables) -> None:
     assert found.fingerprint() == wanted.fingerprint()
 
 
-@pytest.mark.parametrize("factory", FACTORIES.values(), ids=FACTORIES)
-@settings(max_examples=10, deadline=None)
+@settings(max_examples=10, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(shop=shops())
-def test_a_graph_read_back_is_the_graph_that_was_written(factory, shop: Shop) -> None:
+def test_a_graph_read_back_is_the_graph_that_was_written(factory: Factory, shop: Shop) -> None:
     tables = graph_tables(shop)
     with tempfile.TemporaryDirectory() as folder, factory(Path(folder)) as store:
         store.replace_graph(tables)
