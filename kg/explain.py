@@ -95,10 +95,10 @@ def explain(store: GraphStore, *, user: str, product: str, run: RunRecord, limit
         run=run,
         score=float(rows["contribution"].cast(pl.Float64).sum()),
         rows=rows,
-        brand=store.query(read_query("explain_brand"), pair),
-        category=store.query(read_query("explain_category"), pair),
-        department=store.query(read_query("explain_department"), pair),
-        buyers=store.query(read_query("explain_buyers"), pair),
+        brand=store.query(read_query("explain_brand", dialect=store.dialect), pair),
+        category=store.query(read_query("explain_category", dialect=store.dialect), pair),
+        department=store.query(read_query("explain_department", dialect=store.dialect), pair),
+        buyers=store.query(read_query("explain_buyers", dialect=store.dialect), pair),
         query=with_values(score, store.stored_values(score, values)),
     )
 
