@@ -82,7 +82,9 @@ def explain(store: GraphStore, *, user: str, product: str, run: RunRecord, limit
     """Return why ``run`` gives ``user`` this product, with at most ``limit`` rows of each further evidence."""
     require_user(store, user)
     name = require_product(store, product)
-    rows = store.query(read_query("explain_score"), score_parameters(user, product, run, limit=ALL_ROWS))
+    rows = store.query(
+        read_query("explain_score", dialect=store.dialect), score_parameters(user, product, run, limit=ALL_ROWS)
+    )
     pair = {"user": user, "product": product, "now": float(run.now), "limit": limit}
     return Explanation(
         user=user,
