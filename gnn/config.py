@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -142,6 +143,12 @@ class TrainConfig:
         _require(
             bool(self.run is None or re.fullmatch(r"[\w][\w.-]*", self.run)), "run", self.run, "letters, digits, . _ -"
         )
+        for group in (self.split, self.history, self.network, self.related):
+            for name, value in vars(group).items():
+                numbers = value if isinstance(value, tuple) else (value,)
+                finite = all(math.isfinite(number) for number in numbers if isinstance(number, float))
+                _require(finite, name, value, "a finite number")
+        _require(0 <= self.history.exponent <= 10, "history.exponent", self.history.exponent, "0 to 10")
         for name in ("min_buyers", "k"):
             _require(getattr(self, name) >= 1, name, getattr(self, name), "1 or more")
         _require(self.seed >= 0, "seed", self.seed, "0 or more")
@@ -158,7 +165,9 @@ class TrainConfig:
             _require(bool(getattr(self.related, name)), f"related.{name}", getattr(self.related, name), "some values")
         for name in ("trend_half_life_days", "trend_shrink"):
             _require(getattr(self.related, name) > 0, f"related.{name}", getattr(self.related, name), "more than 0")
-        _require(self.history.half_life_days > 0, "history.half_life_days", self.history.half_life_days, "more than 0")
+        _require(
+            self.history.half_life_days >= 0.01, "history.half_life_days", self.history.half_life_days, "0.01 or more"
+        )
         shares = (self.split.validation_share, self.split.test_share)
         _require(min(shares) >= 0 and sum(shares) < 1, "split shares", shares, "0 or more each and together below 1")
         for name in ("validation_from", "test_from"):

@@ -19,7 +19,7 @@ from jaxtyping import Int
 from gnn.history import binary, history_weights
 from gnn.ranking import NOBODY, Ranked, RelatedRecommender, rank_blocks
 from gnn.related import Related, related_matrix
-from gnn.run import Manifest, RunFolder
+from gnn.run import Manifest, RunFolder, put_in_place
 from kg.build import build_graph, results_by_position
 from kg.graph import Graph
 from kg.store import GraphStore, open_store
@@ -110,7 +110,7 @@ def ranked_edges(graph: Graph, *, edges: pl.DataFrame, manifest: Manifest, now: 
     known = graph.bought.filter(pl.col("at") < now)
     history = history_weights(known, products=products, num_users=len(graph.users), weighing=manifest.weighing, now=now)
     recommender = RelatedRecommender("Cartograph", history, related_matrix(edges, products))
-    for users, ranked in rank_blocks(recommender, seen=binary(history), k=k):
+    for users, ranked in rank_blocks(recommender, seen=binary(history), k=min(k, max(len(products), 1))):
         yield ranked_by_id(ranked, graph=graph, users=users, products=products)
 
 
@@ -159,9 +159,7 @@ def deliver(
             "shards": shards,
         }
         (beside / "manifest.json").write_text(json.dumps(page, indent=2) + "\n", encoding="utf-8")
-        if folder.exists():
-            shutil.rmtree(folder)
-        beside.rename(folder)
+        put_in_place(beside, folder)
     finally:
         shutil.rmtree(beside, ignore_errors=True)
     return Delivery(folder=folder, rows=len(edges), users=covered, users_left_out=left_out, edges=edges)

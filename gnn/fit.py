@@ -17,6 +17,7 @@ from tqdm import tqdm
 from gnn.config import NetworkConfig
 from gnn.losses import hidden_product_loss
 from gnn.network import BOUGHT, QueryKeyNetwork, Relation, adjacency, as_tensor, product_relations
+from loaders.errors import InputError
 
 
 @dataclass(frozen=True)
@@ -144,6 +145,11 @@ def _epoch(
         loss.backward()  # type: ignore[no-untyped-call]
         optimizer.step()
         losses.append(float(loss.detach()))
+        if not np.isfinite(losses[-1]):
+            raise InputError(
+                f"the loss became {losses[-1]}, so nothing can be learned; give a lower --network.learning-rate than "
+                f"{config.learning_rate:g}"
+            )
     return float(np.mean(losses)) if losses else float("nan")
 
 

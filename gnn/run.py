@@ -6,6 +6,7 @@ import json
 import platform
 import shutil
 import subprocess
+import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
@@ -111,6 +112,10 @@ class RunFolder:
 
     def config(self) -> TrainConfig:
         """Return the settings of the run."""
+        with self._readable("config.json"):
+            return self._config()
+
+    def _config(self) -> TrainConfig:
         values = self._read_json("config.json")
         related: dict[str, Any] = {
             key: tuple(value) if isinstance(value, list) else value for key, value in values["related"].items()
@@ -125,12 +130,13 @@ class RunFolder:
 
     def manifest(self) -> Manifest:
         """Return the run's manifest."""
-        values = self._read_json("manifest.json")
-        return Manifest(
-            **{key: value for key, value in values.items() if key not in {"weighing", "recipe"}},
-            weighing=Weighing(**values["weighing"]),
-            recipe=Recipe(**values["recipe"]),
-        )
+        with self._readable("manifest.json"):
+            values = self._read_json("manifest.json")
+            return Manifest(
+                **{key: value for key, value in values.items() if key not in {"weighing", "recipe"}},
+                weighing=Weighing(**values["weighing"]),
+                recipe=Recipe(**values["recipe"]),
+            )
 
     def fitted(self) -> FittedNetwork:
         """Return the network's vectors and weights."""
@@ -139,17 +145,21 @@ class RunFolder:
             tensors = load_file(file)
         except SafetensorError as error:
             raise InputError(f"{str(file)!r} is no whole model ({error}); train again") from error
-        return FittedNetwork(
-            queries=tensors.pop("queries").numpy(),
-            keys=tensors.pop("keys").numpy(),
-            temperature=float(tensors["log_temperature"].exp()),
-            weights=tensors,
-            epochs=self.manifest().epochs,
-        )
+        except FileNotFoundError as error:
+            raise InputError(f"the run folder {str(self.path)!r} lacks {file.name}; train again") from error
+        with self._readable(file.name):
+            return FittedNetwork(
+                queries=tensors.pop("queries").numpy(),
+                keys=tensors.pop("keys").numpy(),
+                temperature=float(tensors["log_temperature"].exp()),
+                weights=tensors,
+                epochs=self.manifest().epochs,
+            )
 
     def report(self) -> Report:
         """Return the run's report."""
-        return Report.from_json(self._read_json("report.json"))
+        with self._readable("report.json"):
+            return Report.from_json(self._read_json("report.json"))
 
     def write_config(self, config: TrainConfig) -> None:
         """Write the settings."""
@@ -176,6 +186,16 @@ class RunFolder:
         with (self.path / "metrics.jsonl").open("a", encoding="utf-8") as file:
             file.write(json.dumps({"stage": stage, **asdict(record)}) + "\n")
 
+    @contextmanager
+    def _readable(self, name: str) -> Iterator[None]:
+        """Say so where a file of the run lacks what this version writes, or has what it does not know."""
+        try:
+            yield
+        except (AttributeError, KeyError, TypeError) as error:
+            raise InputError(
+                f"{str(self.path / name)!r} is not of this version ({type(error).__name__}: {error}); train again"
+            ) from error
+
     def _read_json(self, name: str) -> dict[str, Any]:
         try:
             values = json.loads((self.path / name).read_text(encoding="utf-8"))
@@ -196,18 +216,26 @@ def new_run(config: TrainConfig, name: str) -> Iterator[RunFolder]:
     """Give a folder to write a run to; it takes its place among the runs only when the block ends without an error."""
     place = Path(config.runs) / name
     _require_replaceable(place, config)
-    beside = place.with_name(f".{name}.part")
-    shutil.rmtree(beside, ignore_errors=True)
-    beside.mkdir(parents=True)
+    place.parent.mkdir(parents=True, exist_ok=True)
+    # A folder of its own for each process, so that two runs of one name do not write into each other's.
+    beside = Path(tempfile.mkdtemp(prefix=f".{name}.", suffix=".part", dir=place.parent))
     try:
         folder = RunFolder(beside)
         folder.write_config(config)
         yield folder
-        if place.exists():
-            shutil.rmtree(place)
-        beside.rename(place)
+        put_in_place(beside, place)
     finally:
         shutil.rmtree(beside, ignore_errors=True)
+
+
+def put_in_place(beside: Path, place: Path) -> None:
+    """Move the finished folder ``beside`` to ``place``; an old one there is deleted only after the new one is in."""
+    old = place.with_name(f".{place.name}.old")
+    shutil.rmtree(old, ignore_errors=True)
+    if place.exists():
+        place.rename(old)
+    beside.rename(place)
+    shutil.rmtree(old, ignore_errors=True)
 
 
 def program_commit() -> str | None:

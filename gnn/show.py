@@ -20,6 +20,5 @@ def three_explanations(store: GraphStore, edges: pl.DataFrame, *, run: RunRecord
         reasons_text(explain(store, user=user, product=product, run=run, limit=REASONS), limit=REASONS)
         for user, product in first.select("user_id", "product_id").gather_every(step).head(SHOWN).iter_rows()
     ]
-    return "\n\n".join(
-        [*pages, "python -m kg.explain --user USER --product PRODUCT shows all of it, and the Cypher to paste."]
-    )
+    command = f"python -m kg.explain --store {store.address} --user USER --product PRODUCT"
+    return "\n\n".join([*pages, f"All of it, and the Cypher to paste: {command}"])

@@ -108,8 +108,14 @@ def _chance_folds(bought: pl.DataFrame, config: SplitConfig, *, seed: int) -> pl
 
 def _parted(bought: pl.DataFrame, fold: pl.Series, *, way: str, cutoffs: tuple[int, int], now: int) -> Split:
     parts = {name: bought.filter(fold == name) for name in ("train", "validation", "test")}
+    if way != "by time" and (parts["train"].is_empty() or parts["validation"].is_empty()):
+        sizes = ", ".join(f"{len(part)} {name}" for name, part in parts.items())
+        raise InputError(
+            f"the purchases are split {way} into {sizes}, and train and validation need at least one each; give more "
+            f"purchases{', or purchases at more than one time' if way == 'by chance' else ' these folds'}"
+        )
     first, last = _day(int(bought["at"].min() or 0)), _day(now - 1)  # type: ignore[arg-type]
-    span = f"purchases run from {first} to {last}" if way == "by time" else f"{len(bought)} purchases are split {way}"
+    span = f"purchases run from {first} to {last}"
     if parts["train"].is_empty():
         raise InputError(
             f"no purchase is in the past of validation ({_day(cutoffs[0])}): {span}; "

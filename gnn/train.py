@@ -40,6 +40,7 @@ from kg.load import default_store, finding_text, load_graph
 from kg.store import GraphStore, open_store
 from loaders.errors import InputError, run_command
 from loaders.shops import load_shop, shop_name
+from loaders.tables import Shop
 
 
 @dataclass(frozen=True)
@@ -64,9 +65,11 @@ def train(config: TrainConfig) -> None:
     device = choose_device(config.device)
     address = config.store or default_store(config.shop)
     name = config.run or shop_name(config.shop)
-    with new_run(config, name) as folder, open_store(address) as store:
+    # The shop first: a mistake in it leaves no empty store behind. The store next: one training at a time writes to it.
+    shop = load_shop(config.shop)
+    with open_store(address) as store, new_run(config, name) as folder:
         with watch.stage("load"):
-            graph, fingerprint = _loaded_graph(config, store)
+            graph, fingerprint = _loaded_graph(shop, store)
         split = split_purchases(graph, config.split, seed=config.seed)
         weighing = Weighing.of(config.history, times_known=split.way == "by time")
         with watch.stage("text vectors"):
@@ -130,9 +133,7 @@ def train(config: TrainConfig) -> None:
             test=test,
             seconds=watch.seconds,
         )
-        with watch.stage("write RELATED"):
-            by_id = related_by_id(related, graph, final.products)
-            store.write_results("RELATED", by_id, run=manifest.record(now=split.now))
+        by_id = related_by_id(related, graph, final.products)
         with watch.stage("export"):
             positions = results_by_position(by_id, graph, relation="RELATED")
             delivery = deliver(
@@ -144,6 +145,9 @@ def train(config: TrainConfig) -> None:
                 k=config.k,
                 kind="parquet",
             )
+        # The store last, when all files are there: the shorter the time in which the two can differ, the better.
+        with watch.stage("write back"):
+            store.write_results("RELATED", by_id, run=manifest.record(now=split.now))
             write_recommended(delivery, store, manifest, now=split.now)
         folder.write_report(report)
         explanations = three_explanations(store, delivery.edges, run=manifest.record(now=split.now))
@@ -152,9 +156,8 @@ def train(config: TrainConfig) -> None:
     print(explanations)
 
 
-def _loaded_graph(config: TrainConfig, store: GraphStore) -> tuple[Graph, str]:
+def _loaded_graph(shop: Shop, store: GraphStore) -> tuple[Graph, str]:
     """Return the shop's graph as the store holds it, loaded first if it is not there yet, and its fingerprint."""
-    shop = load_shop(config.shop)
     for finding in shop.findings:
         print(finding_text(finding))
     loaded = load_graph(shop, store)

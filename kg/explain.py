@@ -85,7 +85,8 @@ def explain(store: GraphStore, *, user: str, product: str, run: RunRecord, limit
     """Return why ``run`` gives ``user`` this product, with at most ``limit`` rows of each further evidence."""
     require_user(store, user)
     name = require_product(store, product)
-    score, values = read_query("explain_score"), score_parameters(user, product, run, limit=ALL_ROWS)
+    score = read_query("explain_score", dialect=store.dialect)
+    values = score_parameters(user, product, run, limit=ALL_ROWS)
     rows = store.query(score, values)
     pair = {"user": user, "product": product, "now": float(run.now), "limit": limit}
     return Explanation(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import glob
 import json
 import os
 from collections.abc import Iterator, Mapping
@@ -40,9 +41,7 @@ class LadybugStore:
         self.address = f"ladybug:{self.path}"
         self._read_only = read_only
         if read_only and not self.path.exists():
-            raise InputError(
-                f"no graph store at {self.address!r}; make it with: python -m kg.load --store {self.address}"
-            )
+            raise InputError(f"no graph store at {self.address!r}; load one with: python -m kg.load --shop SHOP")
         self.path.parent.mkdir(parents=True, exist_ok=True)
         self._open()
 
@@ -71,7 +70,7 @@ class LadybugStore:
         if found["version"] != schema.VERSION:
             raise InputError(
                 f"the graph in {self.address!r} has schema version {found['version']} and this program reads version "
-                f"{schema.VERSION}; delete the file and load it again with python -m kg.load"
+                f"{schema.VERSION}; delete the file and load it again with python -m kg.load --shop SHOP"
             )
         return GraphLayout(**{**found, "relations": tuple(found["relations"])})
 
@@ -167,7 +166,7 @@ class LadybugStore:
     def _required_layout(self) -> GraphLayout:
         layout = self.layout()
         if layout is None:
-            raise InputError(f"the store {self.address!r} holds no graph; load one with python -m kg.load")
+            raise InputError(f"the store {self.address!r} holds no graph; load one with python -m kg.load --shop SHOP")
         return layout
 
     def _fill(self, tables: GraphTables, results: Mapping[str, pl.DataFrame], runs: pl.DataFrame) -> None:
@@ -262,6 +261,8 @@ class LadybugStore:
                     f"{self.address!r} needs more than the {BUFFER_BYTES >> 20} MB of memory it has; give more by the "
                     "environment variable LADYBUG_BUFFER_MB"
                 ) from error
+            if "IO exception" in reason:
+                raise InputError(f"{self.address!r} cannot be written or read ({reason}); see to its disk") from error
             raise InputError(f"{self.address!r} cannot answer: {reason}") from error
         return result[-1] if isinstance(result, list) else result
 
@@ -292,12 +293,12 @@ def _log_of(path: Path) -> Path:
 
 def _remove(path: Path) -> None:
     path.unlink(missing_ok=True)
-    _log_of(path).unlink(missing_ok=True)
+    # Its log, and what a checkpoint that failed has left.
+    for file in path.parent.glob(f"{glob.escape(path.name)}.*"):
+        file.unlink()
 
 
 def _why_not_open(address: str, reason: str) -> str:
     if "Could not set lock" in reason:
         return f"the store {address!r} is open in another process; wait until that has ended, or end it"
-    return (
-        f"{address!r} cannot be opened as a Ladybug store ({' '.join(reason.split())}); give another path or delete it"
-    )
+    return f"{address!r} cannot be opened as a Ladybug store ({' '.join(reason.split())}); give another path"

@@ -21,6 +21,8 @@ DECIMAL = r"^-?(0|[1-9]\d{0,14})(\.\d+)?$"
 def read_csv(path: Path, *, core: Collection[str]) -> pl.DataFrame:
     """Return the rows of ``path``: columns in ``core`` as text, others as numbers where every value is one."""
     # Python's reader, not polars': it refuses broken quotes and counts lines, and ragged lines cannot pass.
+    # A text may be long; the reader stops at 131,072 letters unless told otherwise.
+    csv.field_size_limit(2**31 - 1)
     try:
         with path.open(encoding="utf-8-sig", newline="") as file:
             frame = _read_text(csv.reader(file, strict=True), path)

@@ -34,11 +34,13 @@ def run_command(command: Callable[[], None]) -> None:
     except OSError as error:
         if error.errno is None:
             raise
-        reason = CANNOT_WRITE.get(error.errno, error.strerror)
         where = f" at {error.filename!r}" if error.filename else ""
-        sys.exit(_report(f"{reason}{where}; nothing half written was kept, make room or choose another folder"))
+        if error.errno in CANNOT_WRITE:
+            way_out = "; no half-written file was kept, make room or choose another folder"
+            sys.exit(_report(f"{CANNOT_WRITE[error.errno]}{where}{way_out}"))
+        sys.exit(_report(f"{error.strerror}{where}; choose another file or folder"))
     except KeyboardInterrupt:
-        _report("stopped by Ctrl-C; nothing half written was kept")
+        _report("stopped by Ctrl-C; no half-written file was kept")
         sys.exit(130)
 
 
