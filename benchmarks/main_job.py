@@ -7,6 +7,7 @@ saw beside what is wanted; machines differ, so the last table also gives ratios 
 from __future__ import annotations
 
 import json
+import shutil
 import statistics
 import subprocess
 import sys
@@ -78,7 +79,6 @@ def seconds_to_training(config: BenchmarkConfig) -> float:
     """Return the seconds from process start to the first epoch of a run whose graph and text vectors are there."""
     name = "benchmark-start"
     command = [sys.executable, "-m", "gnn.train", "--runs", config.runs, "--run", name, "--overwrite"]
-    part = Path(config.runs) / f".{name}.part" / "metrics.jsonl"
     start = time.perf_counter()
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
         stdout = process.stdout
@@ -90,10 +90,8 @@ def seconds_to_training(config: BenchmarkConfig) -> float:
         seconds = time.perf_counter() - start
         process.terminate()
         process.communicate()
-    if part.parent.exists():
-        for file in part.parent.iterdir():
-            file.unlink()
-        part.parent.rmdir()
+    for part in Path(config.runs).glob(f".{name}.*.part"):
+        shutil.rmtree(part)
     return seconds
 
 

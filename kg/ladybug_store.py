@@ -41,7 +41,7 @@ class LadybugStore:
         self.address = f"ladybug:{self.path}"
         self._read_only = read_only
         if read_only and not self.path.exists():
-            raise InputError(f"no graph store at {self.address!r}; load one with: python -m kg.load --shop SHOP")
+            raise InputError(f"no graph store at {self.address!r}; make it with: python -m kg.load --shop SHOP")
         self.path.parent.mkdir(parents=True, exist_ok=True)
         self._open()
 
