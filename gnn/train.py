@@ -135,9 +135,14 @@ def train(config: TrainConfig) -> None:
         )
         by_id = related_by_id(related, graph, final.products)
         with watch.stage("export"):
-            positions = results_by_position(by_id, graph, relation="RELATED")
             delivery = deliver(
-                ranked_edges(graph, edges=positions, manifest=manifest, now=split.now, k=config.k),
+                ranked_edges(
+                    graph,
+                    edges=results_by_position(by_id, graph, relation="RELATED"),
+                    manifest=manifest,
+                    now=split.now,
+                    k=config.k,
+                ),
                 folder=folder.path / "ranked_edges",
                 manifest=manifest,
                 graph=graph,
