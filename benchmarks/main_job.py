@@ -113,7 +113,7 @@ def query_rows(config: BenchmarkConfig) -> list[tuple[str, str, str]]:
             for user, (rows, _) in zip(users, asked, strict=True)
             if len(rows)
         ]
-        text = read_query("explain_score")
+        text = read_query("explain_score", dialect=store.dialect)
         explain = [
             timed(partial(store.query, text, score_parameters(user, product, run, limit=10_000)))[1]
             for user, product in pairs
