@@ -30,12 +30,12 @@ class SplitConfig:
 
 @dataclass(frozen=True)
 class HistoryConfig:
-    """The weight a(u, j) of a product the user bought: purchases ^ exponent · 0.5 ^ (age / half_life)."""
+    """The weight a(u, j) of a product the user bought: (Σ over its purchases of 0.5 ^ (age / half_life)) ^ exponent."""
 
-    exponent: float = 0.3
-    """Power of the number of purchases; 0 makes all products she bought equal."""
+    exponent: float = 0.35
+    """Power of the sum; 0 makes all products she bought equal."""
 
-    half_life_days: float = 60.0
+    half_life_days: float = 70.0
     """Days after which a purchase weighs half. Not used where no times are known."""
 
 
@@ -72,29 +72,69 @@ class NetworkConfig:
 
 
 @dataclass(frozen=True)
+class ClosedFormConfig:
+    """The closed form over the graph; of values in a list validation chooses, beginning with the first.
+
+    The ridge and all weights count in mean diagonals of XᵀX, X being the purchases.
+    """
+
+    exponent: float = 0.3
+    """Power of the number of purchases in X."""
+
+    half_life_days: float = 1000.0
+    """Days after which a purchase weighs half in X. Not used where no times are known."""
+
+    ridges: tuple[float, ...] = (20.0, 50.0)
+    """Regularisation; more trusts rare products less."""
+
+    row_powers: tuple[float, ...] = (0.0, 0.25)
+    """X's rows are multiplied by (number of products of the user) ^ -power."""
+
+    contents: tuple[float, ...] = (0.0, 1.0)
+    """Factor on the weights of all similarities; 0 is purchases alone."""
+
+    brand: float = 0.5
+    """Weight of having the same brand."""
+
+    category: float = 0.06
+    """Weight of being in the same categories."""
+
+    words: float = 1.8
+    """Weight of sharing words and pairs of words."""
+
+    meaning: float = 0.6
+    """Weight of near text vectors."""
+
+    link: float = 1.0
+    """Weight of each of the shop's own links that is not in ``links``."""
+
+    links: dict[str, float] = field(default_factory=dict)
+    """Weights of the shop's own links by name; 0 leaves one out."""
+
+    def weight(self, feature: str) -> float:
+        """Return the weight of a similarity by its name."""
+        own = {"brand": self.brand, "category": self.category, "words": self.words, "meaning": self.meaning}
+        return own[feature] if feature in own else self.links.get(feature, self.link)
+
+
+@dataclass(frozen=True)
 class RelatedConfig:
-    """The ``RELATED`` edges."""
+    """The ``RELATED`` edges; of values in a list validation chooses, beginning with the first."""
 
     per_product: int = 200
     """Edges kept for each product, the largest by absolute weight."""
 
-    shrink: float = 10.0
-    """Shrinkage of the co-purchase cosine; more trusts rare products less."""
-
     gates: tuple[float, ...] = (0.0, 2.0, 4.0)
-    """Strengths tried for the network's gate on co-purchases; validation chooses."""
+    """Strengths tried for the network's gate on the closed form's weights."""
 
-    trends: tuple[float, ...] = (0.0, 0.5, 1.0)
-    """Powers tried for the trend of the candidate, recent against usual purchases; validation chooses."""
+    trends: tuple[float, ...] = (0.5, 0.0, 1.0)
+    """Powers tried for the trend of the candidate, recent against usual purchases."""
 
     trend_half_life_days: float = 14.0
     """Days after which a purchase counts half as recent."""
 
     trend_shrink: float = 5.0
     """Purchases added to recent and usual ones alike; more trusts the trend of rare products less."""
-
-    proposals: tuple[float, ...] = (0.0, 0.3)
-    """Weights tried for the edges that the network proposes by itself; validation chooses."""
 
 
 @dataclass(frozen=True)
@@ -137,13 +177,14 @@ class TrainConfig:
     split: SplitConfig = field(default_factory=SplitConfig)
     history: HistoryConfig = field(default_factory=HistoryConfig)
     network: NetworkConfig = field(default_factory=NetworkConfig)
+    closed_form: ClosedFormConfig = field(default_factory=ClosedFormConfig)
     related: RelatedConfig = field(default_factory=RelatedConfig)
 
     def __post_init__(self) -> None:
         _require(
             bool(self.run is None or re.fullmatch(r"[\w][\w.-]*", self.run)), "run", self.run, "letters, digits, . _ -"
         )
-        for group in (self.split, self.history, self.network, self.related):
+        for group in (self.split, self.history, self.network, self.closed_form, self.related):
             for name, value in vars(group).items():
                 numbers = value if isinstance(value, tuple) else (value,)
                 finite = all(math.isfinite(number) for number in numbers if isinstance(number, float))
@@ -160,9 +201,9 @@ class TrainConfig:
             0 < self.network.hidden_share < 1, "network.hidden_share", self.network.hidden_share, "between 0 and 1"
         )
         _require(self.related.per_product >= 1, "related.per_product", self.related.per_product, "1 or more")
-        _require(self.related.shrink >= 0, "related.shrink", self.related.shrink, "0 or more")
-        for name in ("gates", "trends", "proposals"):
+        for name in ("gates", "trends"):
             _require(bool(getattr(self.related, name)), f"related.{name}", getattr(self.related, name), "some values")
+        _check_closed_form(self.closed_form)
         for name in ("trend_half_life_days", "trend_shrink"):
             _require(getattr(self.related, name) > 0, f"related.{name}", getattr(self.related, name), "more than 0")
         _require(
@@ -175,6 +216,18 @@ class TrainConfig:
 
 
 Device = Literal["cpu", "cuda"]
+
+
+def _check_closed_form(config: ClosedFormConfig) -> None:
+    for name in ("ridges", "row_powers", "contents"):
+        values = getattr(config, name)
+        _require(bool(values) and min(values) >= 0, f"closed_form.{name}", values, "some values of 0 or more")
+    _require(min(config.ridges) > 0, "closed_form.ridges", config.ridges, "values above 0")
+    weights = {name: getattr(config, name) for name in ("brand", "category", "words", "meaning", "link")}
+    for name, weight in (weights | {f"links.{name}": weight for name, weight in config.links.items()}).items():
+        _require(math.isfinite(weight) and weight >= 0, f"closed_form.{name}", weight, "0 or more")
+    _require(0 <= config.exponent <= 10, "closed_form.exponent", config.exponent, "0 to 10")
+    _require(config.half_life_days >= 0.01, "closed_form.half_life_days", config.half_life_days, "0.01 or more")
 
 
 def moment(text: str | None, name: str) -> int | None:

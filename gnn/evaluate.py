@@ -11,6 +11,7 @@ from jaxtyping import Int
 from scipy import sparse
 
 from gnn.baselines import NetworkAlone, popularity
+from gnn.co_purchase import CoPurchase
 from gnn.fit import FittedNetwork
 from gnn.history import Weighing, binary, frequent_products, history_weights
 from gnn.metrics import Row, measure
@@ -26,6 +27,8 @@ from loaders.errors import run_command
 
 CUTOFFS = (10, 20)
 OURS = "Cartograph"
+NEIGHBOURS = 200
+SHRINK = 10.0
 
 
 @dataclass(frozen=True)
@@ -95,13 +98,11 @@ def evaluate(recommender: Recommender, task: Task) -> Row:
     return Row(recommender=recommender.name, measures=measure(ranked.products, task.relevant, cutoffs=CUTOFFS))
 
 
-def evaluate_all(
-    task: Task, *, related: sparse.csr_array, fitted: FittedNetwork, recipe: Recipe, times_known: bool
-) -> list[Row]:
+def evaluate_all(task: Task, *, related: sparse.csr_array, fitted: FittedNetwork, times_known: bool) -> list[Row]:
     """Return the table: plain baselines, the network alone, and ours."""
-    plain = Recipe(per_product=recipe.per_product, shrink=recipe.shrink)
     as_ever = np.ones(len(task.products))
-    (item_knn,) = related_edges(task.seen, [plain], fitted=None, trend=as_ever)
+    neighbours = [Recipe(per_product=NEIGHBOURS)]
+    (item_knn,) = related_edges(CoPurchase(task.seen, shrink=SHRINK), neighbours, fitted=None, trend=as_ever)
     recommenders: list[Recommender] = [
         popularity(task.known, products=task.products, weeks=None, now=task.now),
         *([popularity(task.known, products=task.products, weeks=8, now=task.now)] if times_known else []),
@@ -133,7 +134,6 @@ def evaluate_run(folder: RunFolder) -> list[Row]:
         task,
         related=related_matrix(edges, task.products),
         fitted=folder.fitted(),
-        recipe=manifest.recipe,
         times_known=split.way == "by time",
     )
 

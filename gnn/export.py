@@ -76,8 +76,7 @@ def related_by_id(related: Related, graph: Graph, products: Int[np.ndarray, " pr
             "source": ids.gather(related.source),
             "target": ids.gather(related.target),
             "weight": related.weight,
-            "bought": related.bought,
-            "network": related.network,
+            **related.shares,
         }
     )
 

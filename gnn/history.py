@@ -9,7 +9,7 @@ import polars as pl
 from jaxtyping import Float, Int
 from scipy import sparse
 
-from gnn.config import HistoryConfig
+from gnn.config import ClosedFormConfig, HistoryConfig
 
 SECONDS_PER_DAY = 86_400.0
 FOREVER = 1e30
@@ -21,13 +21,13 @@ class Weighing:
     """How a purchase is weighed, in the form that Cypher is given too."""
 
     exponent: float
-    """Power of the number of purchases of a product."""
+    """Power of the sum of a product's recent purchases."""
 
     half_life: float
     """Seconds after which a purchase weighs half."""
 
     @classmethod
-    def of(cls, config: HistoryConfig, *, times_known: bool) -> Weighing:
+    def of(cls, config: HistoryConfig | ClosedFormConfig, *, times_known: bool) -> Weighing:
         """Return the weighing that ``config`` asks for; without times, age weighs nothing."""
         half_life = config.half_life_days * SECONDS_PER_DAY if times_known else FOREVER
         return cls(exponent=config.exponent, half_life=half_life)
@@ -36,19 +36,20 @@ class Weighing:
 def history_weights(
     bought: pl.DataFrame, *, products: Int[np.ndarray, " products"], num_users: int, weighing: Weighing, now: int
 ) -> sparse.csr_array:
-    """Return a(u, j) = purchases ^ exponent · 0.5 ^ ((now - last purchase) / half_life), users × products.
+    """Return a(u, j) = (Σ over her purchases of j of 0.5 ^ ((now - at) / half_life)) ^ exponent, users × products.
 
     ``bought`` holds ``user``, ``product`` (positions) and ``at`` (seconds, UTC), all of it before ``now``; the columns
     of the result are the sorted positions ``products``, purchases of others are left out.
     """
+    age = (now - pl.col("at")) / weighing.half_life
+    # In one order: a sum in another differs in its last digit, and the same purchases give the same numbers.
     counted = (
-        bought.group_by("user", "product")
-        .agg(pl.len().alias("purchases"), pl.col("at").max())
-        .filter(pl.col("product").is_in(products))
-        .sort("user", "product")
+        bought.filter(pl.col("product").is_in(products))
+        .sort("user", "product", "at")
+        .group_by("user", "product", maintain_order=True)
+        .agg((0.5**age).sum().alias("recent"))
     )
-    age = (now - counted["at"].to_numpy()) / weighing.half_life
-    weight = counted["purchases"].to_numpy().astype(np.float64) ** weighing.exponent * 0.5**age
+    weight = counted["recent"].to_numpy() ** weighing.exponent
     columns = np.searchsorted(products, counted["product"].to_numpy())
     return sparse.csr_array((weight, (counted["user"].to_numpy(), columns)), shape=(num_users, len(products)))
 

@@ -1,9 +1,10 @@
-"""Makes the ``RELATED`` edges: co-purchases gated by the network, and its own proposals, cut to the largest."""
+"""Makes the ``RELATED`` edges: product-product weights gated by the network, times the trend, cut to the largest."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 import polars as pl
@@ -12,30 +13,51 @@ from scipy import sparse
 from tqdm import tqdm
 
 from gnn.fit import FittedNetwork
+from kg.schema import SHARES
 
-BLOCK_PRODUCTS = 1024
+
+@runtime_checkable
+class Base(Protocol):
+    """Product-product weights B learned from purchases and the graph, made in blocks of rows."""
+
+    @property
+    def way(self) -> str:
+        """What it is and how it was found, for the log."""
+        ...
+
+    @property
+    def num_products(self) -> int:
+        """The size of B."""
+        ...
+
+    def blocks(self) -> Iterator[tuple[int, Float[np.ndarray, "rows products"]]]:
+        """Yield the first row of each block and its rows of B; the diagonal is 0."""
+        ...
+
+    def other_shares(self, start: int, stop: int) -> Mapping[str, Float[np.ndarray, "rows products"]]:
+        """Return the part of these rows that each relation but the purchases has; the rest is ``bought``."""
+        ...
 
 
 @dataclass(frozen=True)
 class Recipe:
-    """How the two shares of an edge are made.
+    """How an edge is made: R(j, i) = B(j, i) · exp(gate · cos(q_j, k_i)) · trend(i) ^ trend.
 
-    ``bought`` is the co-purchase cosine B(j, i) = |both| / (sqrt(|j| · |i|) + shrink). The network's share is what its
-    gate adds to that and what it proposes by itself: B · (exp(gate · cos(q_j, k_i)) - 1) + proposal · p(i | j), where
-    p(i | j) is the softmax over products of cos(q_j, k_i) / temperature + log |i|. Both are multiplied by the
-    candidate's trend(i) ^ trend.
+    B's own shares are multiplied by the trend, and the network's share is what its gate adds:
+    B · (exp(gate · cos) - 1), times the trend. The first three settings are those of B, the closed form; a ridge of 1
+    and a content of 1 are as large as the mean diagonal of XᵀX, so that one value fits shops of all sizes.
     """
 
     per_product: int
-    shrink: float
-    gate: float = 0.0
-    trend: float = 0.0
-    proposal: float = 0.0
+    ridge: float = 20.0
+    row_power: float = 0.0
+    """X's rows are multiplied by (number of products of the user) ^ -row_power."""
 
-    @property
-    def needs_network(self) -> bool:
-        """Whether any of it comes from the network."""
-        return bool(self.gate or self.proposal)
+    content: float = 0.0
+    """Multiplies the weights of all similarities; 0 is no graph."""
+
+    trend: float = 0.0
+    gate: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -44,13 +66,15 @@ class Related:
 
     source: Int[np.ndarray, " edges"]
     target: Int[np.ndarray, " edges"]
-    bought: Float[np.ndarray, " edges"]
-    network: Float[np.ndarray, " edges"]
+    shares: Mapping[str, Float[np.ndarray, " edges"]]
+    """Each of :data:`kg.schema.SHARES` → its part of the weight, 32 bits."""
 
     @property
     def weight(self) -> Float[np.ndarray, " edges"]:
         """What an edge adds to a score for each unit of history weight, in 64 bits: exactly the sum of its shares."""
-        weight: np.ndarray = self.bought.astype(np.float64) + self.network
+        weight = np.zeros(len(self.source))
+        for share in SHARES:
+            weight += self.shares[share]
         return weight
 
     def matrix(self, num_products: int) -> sparse.csr_array:
@@ -59,56 +83,67 @@ class Related:
 
 
 def related_edges(
-    bought: sparse.csr_array,
+    base: Base,
     recipes: Sequence[Recipe],
     *,
     fitted: FittedNetwork | None,
     trend: Float[np.ndarray, " products"],
+    with_shares: bool = True,
 ) -> list[Related]:
-    """Return the edges of each recipe for the 0/1 matrix ``bought`` (users × products).
+    """Return the edges of each recipe; without ``with_shares`` all of B counts as ``bought``, which is faster.
 
-    A recipe without a gate, proposals and trend is ItemKNN (cosine with shrinkage). Products × products are never in
-    memory at once: rows are made in blocks, for all recipes together since co-purchases take most of the time, and cut.
+    Products × products are never in memory at once: rows are made in blocks, for all recipes together, and cut.
     """
-    if fitted is None and any(recipe.needs_network for recipe in recipes):
-        raise ValueError("a gate or a proposal needs a fitted network")
-    buyers = np.asarray(bought.sum(0), dtype=np.float32).ravel()
-    parts: list[list[tuple[np.ndarray, ...]]] = [[] for _ in recipes]
-    for start, both in _co_purchase_blocks(bought):
-        near = None if fitted is None else _cosine_to_keys(fitted, start=start, rows=len(both))
-        roots = _roots(buyers, start=start, rows=len(both))
-        for recipe, blocks in zip(recipes, parts, strict=True):
-            own = both / (roots + np.float32(recipe.shrink))
-            own[np.arange(len(own)), start + np.arange(len(own))] = 0.0
-            network = np.zeros_like(own)
-            if near is not None and fitted is not None and recipe.needs_network:
-                network = _network_share(
-                    own, near, recipe=recipe, buyers=buyers, start=start, temperature=fitted.temperature
-                )
-            if recipe.trend:
-                factor = trend.astype(np.float32) ** np.float32(recipe.trend)
-                own, network = own * factor, network * factor
-            blocks.append(_largest(own, network, start=start, keep=recipe.per_product))
-    return [Related(*(np.concatenate(columns) for columns in zip(*blocks, strict=True))) for blocks in parts]
+    if fitted is None and any(recipe.gate for recipe in recipes):
+        raise ValueError("a gate needs a fitted network")
+    parts: list[list[Related]] = [[] for _ in recipes]
+    with tqdm(total=base.num_products, desc="RELATED", unit="product", disable=None) as progress:
+        for start, rows in base.blocks():
+            others = base.other_shares(start, start + len(rows)) if with_shares else {}
+            near = None if fitted is None else _cosine_to_keys(fitted, start=start, rows=len(rows))
+            for recipe, blocks in zip(recipes, parts, strict=True):
+                blocks.append(_cut_block(rows, others, near, recipe=recipe, trend=trend, start=start))
+            progress.update(len(rows))
+    return [_joined(blocks) for blocks in parts]
 
 
-def _co_purchase_blocks(bought: sparse.csr_array) -> Iterator[tuple[int, np.ndarray]]:
-    """Yield the first product of each block of rows, and how many users bought its products and each product."""
-    users_by_product = sparse.csr_array(bought.T.astype(np.float32))
-    by_user = bought.astype(np.float32)
-    num_products = bought.shape[1]
-    with tqdm(total=num_products, desc="RELATED", unit="product", disable=None) as progress:
-        for start in range(0, num_products, BLOCK_PRODUCTS):
-            block = users_by_product[start : start + BLOCK_PRODUCTS]
-            yield start, (block @ by_user).toarray()
-            progress.update(block.shape[0])
+def _cut_block(
+    rows: Float[np.ndarray, "rows products"],
+    others: Mapping[str, Float[np.ndarray, "rows products"]],
+    near: Float[np.ndarray, "rows products"] | None,
+    *,
+    recipe: Recipe,
+    trend: Float[np.ndarray, " products"],
+    start: int,
+) -> Related:
+    """Return each row's ``per_product`` entries of largest absolute weight, in their shares."""
+    factor = trend.astype(np.float32) ** np.float32(recipe.trend)
+    gated = rows * factor
+    if recipe.gate and near is not None:
+        gated *= np.exp(np.float32(recipe.gate) * near)
+    size = np.abs(gated)
+    keep = min(recipe.per_product, size.shape[1])
+    columns = np.argpartition(-size, keep - 1, axis=1)[:, :keep]
+    columns.sort(axis=1)
+    places = np.arange(len(size))[:, None]
+    kept = size[places, columns] > 0
+    source = np.broadcast_to(start + places, columns.shape)[kept].astype(np.int32)
+    target = columns[kept].astype(np.int32)
+    row = source - start
+    own = rows[row, target] * factor[target]
+    shares = dict.fromkeys(SHARES, np.zeros_like(own))
+    shares |= {share: part[row, target] * factor[target] for share, part in others.items()}
+    shares["bought"] = own - sum(shares[share] for share in others)
+    shares["network"] = gated[row, target] - own
+    return Related(source=source, target=target, shares=shares)
 
 
-def _roots(buyers: Float[np.ndarray, " products"], *, start: int, rows: int) -> Float[np.ndarray, "rows products"]:
-    """Return sqrt(|j| · |i|) for the rows j of a block."""
-    root = np.sqrt(buyers)
-    product: np.ndarray = root[start : start + rows, None] * root[None]
-    return product
+def _joined(blocks: Sequence[Related]) -> Related:
+    return Related(
+        source=np.concatenate([block.source for block in blocks]),
+        target=np.concatenate([block.target for block in blocks]),
+        shares={share: np.concatenate([block.shares[share] for block in blocks]) for share in SHARES},
+    )
 
 
 def _cosine_to_keys(fitted: FittedNetwork, *, start: int, rows: int) -> Float[np.ndarray, "rows products"]:
@@ -116,37 +151,6 @@ def _cosine_to_keys(fitted: FittedNetwork, *, start: int, rows: int) -> Float[np
     length = np.linalg.norm(queries, axis=1, keepdims=True)
     near: np.ndarray = (queries / np.where(length > 0, length, 1.0)) @ fitted.keys.T
     return near
-
-
-def _network_share(
-    own: Float[np.ndarray, "rows products"],
-    near: Float[np.ndarray, "rows products"],
-    *,
-    recipe: Recipe,
-    buyers: Float[np.ndarray, " products"],
-    start: int,
-    temperature: float,
-) -> Float[np.ndarray, "rows products"]:
-    """Return what the gate adds to the co-purchases ``own``, and what the network proposes by itself."""
-    share: np.ndarray = own * np.expm1(np.float32(recipe.gate) * near)
-    if recipe.proposal:
-        likely = near / np.float32(temperature) + np.log(np.maximum(buyers, 1.0))
-        likely = np.exp(likely - likely.max(axis=1, keepdims=True))
-        likely[np.arange(len(own)), start + np.arange(len(own))] = 0.0
-        share += np.float32(recipe.proposal) * likely / likely.sum(axis=1, keepdims=True)
-    return share
-
-
-def _largest(bought: np.ndarray, network: np.ndarray, *, start: int, keep: int) -> tuple[np.ndarray, ...]:
-    """Return source, target and both shares of each row's ``keep`` entries of largest absolute weight."""
-    size = np.abs(bought + network)
-    keep = min(keep, size.shape[1])
-    columns = np.argpartition(-size, keep - 1, axis=1)[:, :keep]
-    columns.sort(axis=1)
-    rows = np.arange(len(size))[:, None]
-    kept = size[rows, columns] > 0
-    source = np.broadcast_to(start + rows, columns.shape)[kept].astype(np.int32)
-    return source, columns[kept].astype(np.int32), bought[rows, columns][kept], network[rows, columns][kept]
 
 
 def related_matrix(edges: pl.DataFrame, products: Int[np.ndarray, " products"]) -> sparse.csr_array:

@@ -18,7 +18,7 @@ import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save
 
-from gnn.config import HistoryConfig, NetworkConfig, RelatedConfig, SplitConfig, TrainConfig
+from gnn.config import ClosedFormConfig, HistoryConfig, NetworkConfig, RelatedConfig, SplitConfig, TrainConfig
 from gnn.fit import EpochRecord, FittedNetwork
 from gnn.history import Weighing
 from gnn.related import Recipe
@@ -27,7 +27,7 @@ from kg.graph import GraphTables, RunRecord
 from kg.store import GraphStore
 from loaders.errors import InputError
 
-REPORTED_VERSIONS = ("torch", "torch-geometric", "transformers", "ladybug", "polars", "numpy", "scipy")
+REPORTED_VERSIONS = ("torch", "torch-geometric", "transformers", "ladybug", "polars", "numpy", "scipy", "scikit-learn")
 # What may differ between two runs that replace each other: where things are, not what is learned.
 PLACES = ("run", "runs", "store", "cache", "device", "overwrite")
 
@@ -117,15 +117,16 @@ class RunFolder:
 
     def _config(self) -> TrainConfig:
         values = self._read_json("config.json")
-        related: dict[str, Any] = {
-            key: tuple(value) if isinstance(value, list) else value for key, value in values["related"].items()
+        groups = {
+            "split": SplitConfig,
+            "history": HistoryConfig,
+            "network": NetworkConfig,
+            "closed_form": ClosedFormConfig,
+            "related": RelatedConfig,
         }
         return TrainConfig(
-            **{key: value for key, value in values.items() if key not in {"split", "history", "network", "related"}},
-            split=SplitConfig(**values["split"]),
-            history=HistoryConfig(**values["history"]),
-            network=NetworkConfig(**values["network"]),
-            related=RelatedConfig(**related),
+            **{key: value for key, value in values.items() if key not in groups},
+            **{name: group(**_with_tuples(values[name])) for name, group in groups.items()},
         )
 
     def manifest(self) -> Manifest:
@@ -270,6 +271,11 @@ def _require_replaceable(place: Path, config: TrainConfig) -> None:
             f"the run {place.name!r} exists with other settings ({key} is {new[key]!r}, was {old.get(key)!r}); "
             "give another --run NAME, or --overwrite"
         )
+
+
+def _with_tuples(values: dict[str, Any]) -> dict[str, Any]:
+    """Return the values as a config has them: JSON knows lists alone."""
+    return {key: tuple(value) if isinstance(value, list) else value for key, value in values.items()}
 
 
 def _write_text(file: Path, text: str) -> None:

@@ -20,18 +20,20 @@ import torch
 import tyro
 from jaxtyping import Float
 
+from gnn.base import fit_base
 from gnn.baselines import NetworkAlone
-from gnn.choose import choose_recipe
+from gnn.choose import choose
 from gnn.config import RelatedConfig, TrainConfig
 from gnn.evaluate import Task, evaluate, evaluate_all, make_task
 from gnn.export import deliver, ranked_edges, related_by_id, write_recommended
 from gnn.fit import FittedNetwork, fit_network
 from gnn.hetero import hetero_data
 from gnn.history import Weighing, trend
-from gnn.related import Recipe, related_edges
+from gnn.related import Base, Recipe, related_edges
 from gnn.report import Report, as_markdown
 from gnn.run import Manifest, RunFolder, new_run, program_commit, program_versions
 from gnn.show import three_explanations
+from gnn.similarity import product_features
 from gnn.split import Split, split_purchases
 from gnn.text import encode_texts
 from kg.build import build_graph, results_by_position
@@ -76,7 +78,8 @@ def train(config: TrainConfig) -> None:
             text = encode_texts(
                 graph.products["text"].to_list(), folder=config.encoder, cache=Path(config.cache), device=device
             )
-        learn = partial(_fit, graph=graph, text=text, config=config, device=device, folder=folder)
+        learn = partial(_fit_network, graph=graph, text=text, config=config, device=device, folder=folder)
+        fit = partial(_fit_base, graph=graph, text=text, config=config, times_known=split.way == "by time")
 
         # Choices are made by models of the past alone, on the validation part.
         past = make_task(
@@ -92,8 +95,10 @@ def train(config: TrainConfig) -> None:
         with watch.stage("train on the past"):
             chosen_network = learn(past, epochs=config.network.max_epochs, validate=True)
         with watch.stage("choose on validation"):
-            choice = choose_recipe(past, chosen_network, config.related, trend=_trend(past, split, config.related))
-        evaluate_on = partial(evaluate_all, recipe=choice.recipe, times_known=split.way == "by time")
+            choice = choose(
+                past, partial(fit, past), config, fitted=chosen_network, trend=_trend(past, split, config.related)
+            )
+        evaluate_on = partial(evaluate_all, times_known=split.way == "by time")
         with watch.stage("measure on validation"):
             validation = evaluate_on(past, related=choice.related.matrix(len(past.products)), fitted=chosen_network)
 
@@ -110,8 +115,10 @@ def train(config: TrainConfig) -> None:
         with watch.stage("train on past and validation"):
             fitted = learn(final, epochs=max(chosen_network.epochs, 1), validate=False)
         with watch.stage("make RELATED"):
+            base = fit(final, choice.recipe)
+            print(base.way)
             trend_now = _trend(final, split, config.related)
-            (related,) = related_edges(final.seen, [choice.recipe], fitted=fitted, trend=trend_now)
+            (related,) = related_edges(base, [choice.recipe], fitted=fitted, trend=trend_now)
         with watch.stage("measure on test"):
             test = (
                 evaluate_on(final, related=related.matrix(len(final.products)), fitted=fitted)
@@ -188,7 +195,7 @@ def choose_device(wanted: str) -> torch.device:
     return device
 
 
-def _fit(
+def _fit_network(
     task: Task,
     *,
     epochs: int,
@@ -216,6 +223,20 @@ def _fit(
         validate=ndcg if validate else None,
         record=partial(folder.append_epoch, f"before {task.name}"),
     )
+
+
+def _fit_base(
+    task: Task,
+    recipe: Recipe,
+    *,
+    graph: Graph,
+    text: Float[np.ndarray, "products dimension"],
+    config: TrainConfig,
+    times_known: bool,
+) -> Base:
+    """Fit the product-product weights to what ``task`` knows."""
+    features = product_features(graph, products=task.products, text=text[task.products]) if recipe.content else {}
+    return fit_base(task, features, recipe, config.closed_form, times_known=times_known)
 
 
 def _trend(task: Task, split: Split, config: RelatedConfig) -> Float[np.ndarray, " products"]:
@@ -288,7 +309,8 @@ def _facts(
         "ranked": f"{len(final.products)} products with enough buyers",
         "network": f"{fitted.epochs} epochs, temperature {fitted.temperature:.3f}",
         "tried on validation (NDCG@10 %)": attempts,
-        "chosen": f"gate {recipe.gate:g}, trend {recipe.trend:g}, proposals {recipe.proposal:.3g}",
+        "chosen": f"ridge {recipe.ridge:g}, row power {recipe.row_power:g}, content {recipe.content:g}, "
+        f"trend {recipe.trend:g}, gate {recipe.gate:g}",
     }
 
 

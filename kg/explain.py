@@ -149,22 +149,28 @@ def _weighing(run: RunRecord) -> dict[str, str | float]:
 
 
 def _shares_text(found: Explanation) -> str:
-    shares = [(share, float(found.rows[share].sum())) for share in schema.SHARES]
+    shares = [(share, float(found.rows[share].sum())) for share in _present_shares(found.rows)]
     # Parts may cancel out, and no share of nothing is a percentage.
     return "Shares: " + ", ".join(
         f"{share} {100 * part / found.score:.1f} %" if found.score else f"{share} {part:.4f}" for share, part in shares
     )
 
 
+def _present_shares(rows: pl.DataFrame) -> list[str]:
+    """Return the shares that say something: a run without a graph, for example, has no other than ``bought``."""
+    return [share for share in schema.SHARES if (rows[share] != 0).any()] or ["bought"]
+
+
 def _rows_text(rows: pl.DataFrame, *, limit: int) -> str:
+    shares = _present_shares(rows)
     table = text_table(
-        ("because she bought", "times", "last", "weight", "related", "adds", *schema.SHARES),
+        ("because she bought", "times", "last", "weight", "related", "adds", *shares),
         [
             (
                 product_text(row["because"], row["name"]),
                 row["purchases"],
                 date_text(row["last_at"]),
-                *(row[column] for column in ("weight", "related", "contribution", *schema.SHARES)),
+                *(row[column] for column in ("weight", "related", "contribution", *shares)),
             )
             for row in rows.head(limit).iter_rows(named=True)
         ],

@@ -98,7 +98,7 @@ class RunRecord:
     """Seconds after which a purchase weighs half."""
 
     exponent: float
-    """Power of the number of purchases of a product."""
+    """Power of the sum of a product's recent purchases."""
 
     learned_before: int
     """Purchases from this moment (seconds, UTC) on were not learned from."""

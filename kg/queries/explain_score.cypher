@@ -2,11 +2,13 @@
 // $user, $product, $run; $now (seconds, UTC), $half_life (seconds) and $exponent are the properties of the Run; $limit rows.
 MATCH (:User {id: $user})-[b:BOUGHT]->(j:Product)
 WHERE b.at < $now
-WITH j.id AS because, j.name AS name, count(b) AS purchases, max(b.at) AS last_at
+WITH j.id AS because, j.name AS name, count(b) AS purchases, max(b.at) AS last_at,
+     sum(0.5 ^ (($now - 1.0 * b.at) / $half_life)) ^ $exponent AS weight
 MATCH (:Product {id: because})-[r:RELATED {run: $run}]->(:Product {id: $product})
-WITH because, name, purchases, last_at, r.weight AS related, r.bought AS bought, r.network AS network,
-     (1.0 * purchases) ^ $exponent * 0.5 ^ (($now - 1.0 * last_at) / $half_life) AS weight
+WITH because, name, purchases, last_at, weight, r.weight AS related, r.bought AS bought, r.brand AS brand,
+     r.category AS category, r.text AS text, r.links AS links, r.network AS network
 RETURN because, name, purchases, last_at, weight, related, weight * related AS contribution,
-       weight * bought AS bought, weight * network AS network
+       weight * bought AS bought, weight * brand AS brand,
+       weight * category AS category, weight * text AS text, weight * links AS links, weight * network AS network
 ORDER BY contribution DESC, because
 LIMIT $limit

@@ -2,9 +2,9 @@
 // $user, $run; $now (seconds, UTC), $half_life (seconds) and $exponent are the properties of the Run; $limit rows.
 MATCH (:User {id: $user})-[b:BOUGHT]->(j:Product)
 WHERE b.at < $now
-WITH j, count(b) AS purchases, max(b.at) AS last_at
+WITH j, sum(0.5 ^ (($now - 1.0 * b.at) / $half_life)) ^ $exponent AS weight
 MATCH (j)-[r:RELATED {run: $run}]->(p:Product)
-WITH p.id AS product, sum((1.0 * purchases) ^ $exponent * 0.5 ^ (($now - 1.0 * last_at) / $half_life) * r.weight) AS score
+WITH p.id AS product, sum(weight * r.weight) AS score
 OPTIONAL MATCH (:User {id: $user})-[s:BOUGHT]->(:Product {id: product})
 WHERE s.at < $now
 WITH product, score, count(s) AS seen

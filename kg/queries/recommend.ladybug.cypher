@@ -6,8 +6,8 @@ WHERE b.at < $now
 HINT (((u JOIN b) JOIN j) JOIN r) JOIN p
 WITH p, r, j, b
 WHERE r.run = $run
-WITH p, j, r.weight AS related, count(b) AS purchases, max(b.at) AS last_at
-WITH p.id AS product, sum((1.0 * purchases) ^ $exponent * 0.5 ^ (($now - 1.0 * last_at) / $half_life) * related) AS score
+WITH p, j, r.weight AS related, sum(0.5 ^ (($now - 1.0 * b.at) / $half_life)) AS recent
+WITH p.id AS product, sum(recent ^ $exponent * related) AS score
 OPTIONAL MATCH (:User {id: $user})-[s:BOUGHT]->(q:Product {id: product})
 WHERE s.at < $now
 WITH product, score, count(s) AS seen

@@ -16,7 +16,7 @@ import torch
 import gnn.evaluate
 import gnn.export
 import gnn.train
-from gnn.config import NetworkConfig, RelatedConfig, SplitConfig, TrainConfig
+from gnn.config import ClosedFormConfig, NetworkConfig, RelatedConfig, SplitConfig, TrainConfig
 from gnn.run import RunFolder
 from gnn.text import encode_texts
 from gnn.train import choose_device, train
@@ -118,7 +118,13 @@ def test_a_shop_that_cannot_be_learned_from_is_refused_and_leaves_no_run(
         (lambda: TrainConfig(network=NetworkConfig(max_epochs=0)), "network.max_epochs is 0; give 1 or more"),
         (lambda: TrainConfig(network=NetworkConfig(temperature=0.0)), "network.temperature is 0.0; give more than 0"),
         (lambda: TrainConfig(related=RelatedConfig(gates=())), r"related.gates is \(\); give some values"),
-        (lambda: TrainConfig(related=RelatedConfig(shrink=-1.0)), "related.shrink is -1.0; give 0 or more"),
+        (lambda: TrainConfig(closed_form=ClosedFormConfig(ridges=())), r"closed_form.ridges is \(\); give some values"),
+        (
+            lambda: TrainConfig(closed_form=ClosedFormConfig(ridges=(0.0,))),
+            r"ridges is \(0.0,\); give values",
+        ),
+        (lambda: TrainConfig(closed_form=ClosedFormConfig(words=-1.0)), "closed_form.words is -1.0; give 0 or more"),
+        (lambda: TrainConfig(closed_form=ClosedFormConfig(links={"X": -1.0})), "closed_form.links.X is -1.0; give 0"),
         (
             lambda: TrainConfig(split=SplitConfig(validation_share=0.5, test_share=0.5)),
             r"split shares is \(0.5, 0.5\); give 0 or more each and together below 1",

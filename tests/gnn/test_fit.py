@@ -9,8 +9,8 @@ import pytest
 import torch
 
 from gnn.baselines import NetworkAlone, popularity
-from gnn.choose import choose_recipe
-from gnn.config import HistoryConfig, NetworkConfig, RelatedConfig, SplitConfig
+from gnn.choose import choose
+from gnn.config import ClosedFormConfig, HistoryConfig, NetworkConfig, RelatedConfig, SplitConfig, TrainConfig
 from gnn.evaluate import Task, evaluate, make_task
 from gnn.fit import EpochRecord, FittedNetwork, Validate, fit_network
 from gnn.hetero import hetero_data
@@ -20,7 +20,7 @@ from gnn.related import related_edges
 from gnn.split import split_purchases
 from kg.graph import Graph
 from loaders.synthetic import synthetic_shop
-from tests.gnn.shops import graph_of, purchases
+from tests.gnn.shops import base_of, graph_of, purchases
 
 CPU = torch.device("cpu")
 SMALL = NetworkConfig(dimension=16, batch_users=64, evaluate_every=1, patience=2)
@@ -101,9 +101,12 @@ def test_the_planted_taste_is_found_by_the_network_alone_and_by_the_related_edge
     past, final = tasks(graph)
     config = replace(SMALL, dimension=32)
     chosen = fit(graph, past, epochs=12, config=config)
-    recipe = choose_recipe(past, chosen, RelatedConfig(), trend=np.ones(len(past.products))).recipe
+    trend = np.ones(len(past.products))
+    recipe = choose(past, base_of(past, graph), TrainConfig(), fitted=chosen, trend=trend).recipe
     network = fit(graph, final, epochs=12, config=config)
-    (related,) = related_edges(final.seen, [recipe], fitted=network, trend=np.ones(len(final.products)))
+    (related,) = related_edges(
+        base_of(final, graph)(recipe), [recipe], fitted=network, trend=np.ones(len(final.products))
+    )
     recommenders = (
         popularity(final.known, products=final.products, weeks=None, now=final.now),
         NetworkAlone("network", final.history, network),
@@ -125,9 +128,13 @@ def test_popularity_counts_buyers_and_not_purchases_and_forgets_what_is_old() ->
 
 def test_the_choice_is_the_best_of_all_that_was_tried(graph: Graph) -> None:
     past, _ = tasks(graph)
-    config = RelatedConfig(gates=(0.0, 2.0), trends=(0.0, 1.0), proposals=(0.0, 0.3))
-    choice = choose_recipe(past, fit(graph, past, epochs=3), config, trend=np.linspace(0.5, 2, len(past.products)))
-    assert set(choice.tried) == {"gate 0", "gate 2", "trend 1", "proposals 0.3"}
+    config = TrainConfig(
+        closed_form=ClosedFormConfig(ridges=(1.0, 9.0), row_powers=(0.0, 0.5), contents=(0.0, 1.0)),
+        related=RelatedConfig(gates=(0.0, 2.0), trends=(0.0, 1.0)),
+    )
+    network, trend = fit(graph, past, epochs=3), np.linspace(0.5, 2, len(past.products))
+    choice = choose(past, base_of(past, graph), config, fitted=network, trend=trend)
+    assert set(choice.tried) == {"start", "ridge 9", "row power 0.5", "content 1", "trend 1", "gate 2"}
     assert choice.ndcg == max(choice.tried.values())
     edges = RelatedRecommender("again", past.history, choice.related.matrix(len(past.products)))
     assert evaluate(edges, past).measures["NDCG@10"].value == choice.ndcg

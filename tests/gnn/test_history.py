@@ -14,11 +14,12 @@ NOW = 10 * DAY
 BOUGHT = purchases((0, 3, 4), (0, 3, 8), (0, 5, 6), (0, 7, 1), (2, 3, 0))
 
 
-def test_a_weight_is_purchases_to_the_exponent_times_the_halving_since_the_last() -> None:
+def test_a_weight_is_the_sum_of_what_each_purchase_still_weighs_to_the_exponent() -> None:
     weighing = Weighing.of(HistoryConfig(exponent=0.5, half_life_days=2.0), times_known=True)
     found = history_weights(BOUGHT, products=np.array([3, 5]), num_users=3, weighing=weighing, now=NOW)
-    # Two purchases, the last 2 days ago: sqrt(2) / 2. One, 4 days ago: 1 / 4. One, 10 days ago: 1 / 32.
-    assert found.toarray() == pytest.approx(np.array([[2**0.5 / 2, 0.25], [0, 0], [1 / 32, 0]]), rel=1e-12)
+    # Two purchases, 6 and 2 days ago: sqrt(1/8 + 1/2). One, 4 days ago: sqrt(1/4). One, 10 days ago: sqrt(1/32).
+    by_hand = [[0.625**0.5, 0.5], [0, 0], [(1 / 32) ** 0.5, 0]]
+    assert found.toarray() == pytest.approx(np.array(by_hand), rel=1e-12)
 
 
 def test_products_that_are_not_ranked_are_left_out() -> None:

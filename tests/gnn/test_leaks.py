@@ -9,8 +9,8 @@ import polars as pl
 import pytest
 import torch
 
-from gnn.choose import Choice, choose_recipe
-from gnn.config import HistoryConfig, NetworkConfig, RelatedConfig, SplitConfig
+from gnn.choose import Choice, choose
+from gnn.config import HistoryConfig, NetworkConfig, SplitConfig, TrainConfig
 from gnn.evaluate import NetworkAlone, Task, evaluate, make_task
 from gnn.fit import FittedNetwork, fit_network
 from gnn.hetero import hetero_data
@@ -20,7 +20,7 @@ from gnn.split import Split, split_purchases
 from kg.graph import Graph
 from loaders.synthetic import synthetic_shop
 from loaders.tables import Shop, check_shop
-from tests.gnn.shops import graph_of
+from tests.gnn.shops import base_of, graph_of
 
 SHOP = synthetic_shop(users=40, products=32, brands=4, purchases_per_user=14)
 NETWORK = NetworkConfig(dimension=8, evaluate_every=1, batch_users=16)
@@ -58,7 +58,8 @@ def learn(shop: Shop) -> Learned:
     fitted = fit_network(
         data, task.history, config=NETWORK, device=torch.device("cpu"), seed=0, epochs=3, validate=ndcg
     )
-    return Learned(graph, split, task, factor, fitted, choose_recipe(task, fitted, RelatedConfig(), trend=factor))
+    fit = base_of(task, graph)
+    return Learned(graph, split, task, factor, fitted, choose(task, fit, TrainConfig(), fitted=fitted, trend=factor))
 
 
 def with_later(purchases: pl.DataFrame, *, cutoff: int, how: str) -> pl.DataFrame:
@@ -111,12 +112,13 @@ def test_what_is_bought_from_the_cutoff_on_changes_nothing_of_the_past(as_it_was
     assert same_matrix(task.seen, as_it_was.task.seen)
     factor = trend(task.known, products=task.products, half_life_days=14.0, shrink=5.0, now=task.now)
     assert np.array_equal(factor, as_it_was.trend)
-    recipe = Recipe(per_product=5, shrink=1.0, trend=1.0)
+    recipe = Recipe(per_product=5, content=1.0, trend=1.0)
+    text = np.eye(len(graph.products), 8, dtype=np.float32)
     ours, theirs = (
-        related_edges(known.seen, [recipe], fitted=None, trend=factor)[0] for known in (task, as_it_was.task)
+        related_edges(base_of(known, of)(recipe), [recipe], fitted=None, trend=factor)[0]
+        for of, known in ((graph, task), (as_it_was.graph, as_it_was.task))
     )
     assert same_matrix(ours.matrix(len(task.products)), theirs.matrix(len(task.products)))
-    text = np.eye(len(graph.products), 8, dtype=np.float32)
     found, was = (
         hetero_data(of, past=known.known, products=known.products, text=text[known.products])
         for of, known in ((graph, task), (as_it_was.graph, as_it_was.task))
@@ -142,8 +144,8 @@ def test_what_is_bought_in_the_test_part_changes_nothing_that_is_chosen(as_it_wa
     assert np.array_equal(changed.fitted.keys, as_it_was.fitted.keys)
     assert changed.choice.recipe == as_it_was.choice.recipe
     assert changed.choice.tried == as_it_was.choice.tried
-    for column in ("source", "target", "bought", "network"):
-        assert np.array_equal(getattr(changed.choice.related, column), getattr(as_it_was.choice.related, column))
+    size = len(changed.task.products)
+    assert same_matrix(changed.choice.related.matrix(size), as_it_was.choice.related.matrix(size))
 
 
 def test_a_product_bought_before_is_not_to_be_found_again_and_one_bought_twice_later_counts_once() -> None:

@@ -21,6 +21,7 @@ from gnn.train import train
 from kg.cypher import read_query, with_values
 from kg.explain import ALL_ROWS, explain, recommend, score_parameters
 from kg.graph import GraphTables
+from kg.schema import SHARES
 from kg.store import GraphStore, open_store
 from loaders.errors import InputError
 from loaders.synthetic import synthetic_shop
@@ -143,7 +144,7 @@ def test_cypher_recommends_every_user_the_products_and_scores_of_the_delivery(pl
 def test_an_explanation_adds_up_to_the_delivered_score_along_edges_of_the_graph(place: Path, store: GraphStore) -> None:
     run = store.run_record("synthetic")
     assert run is not None
-    related = store.read_results("RELATED", "synthetic").select("source", "target", "weight", "bought", "network")
+    related = store.read_results("RELATED", "synthetic").select("source", "target", "weight", *SHARES)
     weights = {(source, target): numbers for source, target, *numbers in related.iter_rows()}
     bought = set(store.read_graph().edges["BOUGHT"].select("source", "target").rows())
     for user, rows in list(by_user(delivered(place)).items())[::10]:
@@ -151,11 +152,10 @@ def test_an_explanation_adds_up_to_the_delivered_score_along_edges_of_the_graph(
             found = explain(store, user=user, product=product, run=run, limit=1)
             assert found.rows["contribution"].sum() == pytest.approx(score, rel=1e-5)
             assert found.score == pytest.approx(score, rel=1e-5)
-            shares = found.rows["bought"].sum() + found.rows["network"].sum()
-            assert shares == pytest.approx(score, rel=1e-5)
+            assert sum(found.rows[share].sum() for share in SHARES) == pytest.approx(score, rel=1e-5)
             for reason in found.rows.iter_rows(named=True):
-                weight, own, network = weights[reason["because"], product]
-                assert reason["related"] == weight == own + network
+                weight, *shares = weights[reason["because"], product]
+                assert reason["related"] == weight == sum(shares)
                 assert (user, reason["because"]) in bought
 
 

@@ -42,7 +42,7 @@ PURCHASES = pl.DataFrame(
 )
 LINKS = pl.DataFrame({"source_id": ["tea"], "relation": ["ALSO_VIEWED"], "target_id": ["pot"]})
 
-# source, target, weight = bought + network
+# source, target, weight = bought + network; the other shares are 0.
 RELATED = pl.DataFrame(
     [
         ("tea", "mug", 0.8, 0.6, 0.2),
@@ -54,7 +54,7 @@ RELATED = pl.DataFrame(
     ],
     schema=["source", "target", "weight", "bought", "network"],
     orient="row",
-)
+).with_columns(brand=0.0, category=0.0, text=0.0, links=0.0)
 
 
 def small_shop(*, products: pl.DataFrame = PRODUCTS, purchases: pl.DataFrame = PURCHASES) -> Shop:

@@ -103,11 +103,11 @@ def test_an_explanation_shows_score_shares_rows_and_evidence(address, monkeypatc
     words = ("--user", "ann", "--product", "mug", "--store", address, "--limit", "1")
     code, shown, _ = in_process(monkeypatch, capsys, "explain", *words)
     assert code == 0
-    assert "Mug (mug) for user ann: score 0.615685 (run first)" in shown
-    # bought: 0.70710678 * 0.6 + 0.125 * 0.4 = 0.474264; network: 0.70710678 * 0.2 = 0.141421
-    assert "Shares: bought 77.0 %, network 23.0 %" in shown
-    assert re.search(r"Green Tea \(tea\) +2  1970-01-10 +0\.7071 +0\.8000 +0\.5657 +0\.4243 +0\.1414\n", shown)
-    assert "and 1 more, which add 0.0500 together" in shown
+    assert "Mug (mug) for user ann: score 0.834242 (run first)" in shown
+    # bought: 0.8660254 * 0.6 + 0.35355339 * 0.4 = 0.661037; network: 0.8660254 * 0.2 = 0.173205; no other share
+    assert "Shares: bought 79.2 %, network 20.8 %\n" in shown
+    assert re.search(r"Green Tea \(tea\) +2  1970-01-10 +0\.8660 +0\.8000 +0\.6928 +0\.5196 +0\.1732\n", shown)
+    assert "and 1 more, which add 0.1414 together" in shown
     assert "Same brand Clay: she bought Tea Pot (pot) 1 times, the last 1970-01-08." in shown
     assert "Same department Home: she made 1 purchases of 1 products there, the last 1970-01-08." in shown
     assert "2 other buyers of it bought Green Tea (tea), as she did." in shown
@@ -120,7 +120,7 @@ def test_the_cypher_that_is_shown_can_be_pasted(address, monkeypatch, capsys) ->
     with open_store(address, read_only=True) as store:
         rows = store.query(pasted, {})
     assert rows["because"].to_list() == ["tea", "pot"]
-    assert rows["contribution"].sum() == pytest.approx(0.6156854249492381, rel=1e-12)
+    assert rows["contribution"].sum() == pytest.approx(0.8342416792648605, rel=1e-12)
 
 
 def test_a_pair_without_a_path_scores_zero(address, monkeypatch, capsys) -> None:

@@ -19,7 +19,8 @@ from kg.profile import profile
 from kg.store import GraphStore
 from tests.kg.small_shop import DAY, FIRST_RUN, PRODUCTS, RELATED, run_record, small_shop
 
-TEA, POT = sqrt(2) / 2, 0.125
+# Two purchases, 2 days and 1 day old, and one of 3 days, with an exponent of a half.
+TEA, POT = sqrt(0.25 + 0.5), sqrt(0.125)
 VALUES = {"user": "ann", "product": "mug", "run": "first", "now": 10.0 * DAY, "half_life": 1.0 * DAY} | {
     "exponent": 0.5,
     "level": 1,
@@ -36,8 +37,8 @@ def test_the_contributions_are_weight_times_related_and_add_up_to_the_score(load
     numbers = found.rows.select("weight", "related", "contribution", "bought", "network").rows()
     assert numbers[0] == pytest.approx((TEA, 0.8, TEA * 0.8, TEA * 0.6, TEA * 0.2), rel=1e-12)
     assert numbers[1] == pytest.approx((POT, 0.4, POT * 0.4, POT * 0.4, 0.0), rel=1e-12)
-    # 0.70710678 * 0.8 + 0.125 * 0.4
-    assert found.score == pytest.approx(0.6156854249492381, rel=1e-12)
+    # 0.8660254 * 0.8 + 0.35355339 * 0.4
+    assert found.score == pytest.approx(0.8342416792648605, rel=1e-12)
     assert found.rows["contribution"].sum() == pytest.approx(found.score, rel=1e-12)
     assert found.rows.select(pl.col("bought") + pl.col("network")).sum().item() == pytest.approx(found.score, rel=1e-12)
 
@@ -45,8 +46,8 @@ def test_the_contributions_are_weight_times_related_and_add_up_to_the_score(load
 def test_exponent_one_counts_every_purchase(loaded: GraphStore) -> None:
     run = run_record("linear", exponent=1.0)
     loaded.write_results("RELATED", RELATED, run=run)
-    # 2 * 0.5 * 0.8 + 1 * 0.125 * 0.4
-    assert explain(loaded, user="ann", product="mug", run=run, limit=1).score == pytest.approx(0.85, rel=1e-12)
+    # (0.25 + 0.5) * 0.8 + 0.125 * 0.4
+    assert explain(loaded, user="ann", product="mug", run=run, limit=1).score == pytest.approx(0.65, rel=1e-12)
 
 
 def test_recommend_ranks_what_she_has_not_bought_before_now(loaded: GraphStore) -> None:

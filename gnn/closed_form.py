@@ -1,0 +1,274 @@
+"""The closed form over the graph: collective EASE, whose every entry is a sum of exact shares, one a relation.
+
+EASE (Steck 2019) finds the product-product weights B with a zero diagonal that best rebuild the purchases X from
+themselves under a ridge; collective EASE (Jeunen, Van Balen and Goethals, RecSys 2020) lets the similarities of other
+relations add to the Gram matrix::
+
+    G = XᵀX + Σ_r w_r S_r + ridge · I,   P = G⁻¹,   B = I - P · diag(1 / diag P)
+
+Since P G = I, B is off its diagonal the sum over relations (purchases are one of them, with S = XᵀX and w = 1) of
+
+    B_r = w_r (P S_r - P · diag(diag(P S_r) / diag P))
+
+A similarity is S_r = F_r F_rᵀ and is never made: only its features F_r are multiplied.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+import torch
+from jaxtyping import Float
+from scipy import sparse
+from scipy.linalg import lapack
+from torch import Tensor
+
+from loaders.errors import InputError
+
+BLOCK_PRODUCTS = 1024
+LARGEST_EXACT = 30_000
+"""Rows of the largest matrix that is inverted: 3.6 GB of 32-bit floats."""
+
+WOODBURY_SHARE = 0.6
+"""Woodbury where the matrix it inverts has at most this part of the rows that G has."""
+
+SINGULAR = "the closed form cannot be solved with a ridge of {:g}: it is too small; give a larger --closed-form.ridges"
+
+
+@dataclass(frozen=True)
+class Similarity:
+    """What makes products alike in one respect: S = weight · F Fᵀ."""
+
+    share: str
+    """The share of a RELATED edge that it counts towards, one of :data:`kg.schema.SHARES`."""
+
+    features: sparse.csr_array | Float[np.ndarray, "products features"]
+    """F, products × features."""
+
+    weight: float
+
+
+@dataclass(frozen=True)
+class Dense:
+    """All of P in memory."""
+
+    way: str
+    inverse: Float[np.ndarray, "products products"]
+    diagonal: Float[np.ndarray, " products"]
+
+    def rows(self, start: int, stop: int) -> Float[np.ndarray, "rows products"]:
+        """Return these rows of P."""
+        return self.inverse[start:stop]
+
+
+@dataclass(frozen=True)
+class Woodbury:
+    """P = (I - Zᵀ (ridge · I + Z Zᵀ)⁻¹ Z) / ridge, where Z stacks purchases and features: small if they are few."""
+
+    way: str
+    left: Tensor
+    """Zᵀ, products × rows of Z, CSR."""
+
+    right: Tensor
+    """(ridge · I + Z Zᵀ)⁻¹ Z, rows of Z × products."""
+
+    ridge: float
+    diagonal: Float[np.ndarray, " products"]
+
+    def rows(self, start: int, stop: int) -> Float[np.ndarray, "rows products"]:
+        """Return these rows of P."""
+        return _scaled_identity_minus(self.left, self.right, self.ridge, start=start, stop=stop)
+
+
+Inverse = Dense | Woodbury
+
+
+@dataclass(frozen=True)
+class ClosedForm:
+    """B and its shares, made row by row."""
+
+    inverse: Inverse
+    similarities: tuple[Similarity, ...]
+    shift: tuple[Float[np.ndarray, " products"], ...]
+    """diag(P S_r) / diag P of each similarity (its weight in it)."""
+
+    @property
+    def way(self) -> str:
+        """How it was found, for the log."""
+        return f"closed form, {self.inverse.way}"
+
+    @property
+    def num_products(self) -> int:
+        """The size of B."""
+        return len(self.inverse.diagonal)
+
+    def rows(self, start: int, stop: int) -> Float[np.ndarray, "rows products"]:
+        """Return these rows of B; their diagonal is 0."""
+        block: np.ndarray = self.inverse.rows(start, stop) / -self.inverse.diagonal
+        block[np.arange(stop - start), np.arange(start, stop)] = 0.0
+        return block
+
+    def blocks(self) -> Iterator[tuple[int, Float[np.ndarray, "rows products"]]]:
+        """Yield the first row of each block and its rows of B."""
+        for start in range(0, self.num_products, BLOCK_PRODUCTS):
+            yield start, self.rows(start, min(start + BLOCK_PRODUCTS, self.num_products))
+
+    def other_shares(self, start: int, stop: int) -> dict[str, Float[np.ndarray, "rows products"]]:
+        """Return the shares of the similarities in these rows of B; what they leave of B is that of the purchases."""
+        inverse = self.inverse.rows(start, stop)
+        own = (np.arange(stop - start), np.arange(start, stop))
+        shares: dict[str, np.ndarray] = {}
+        for similarity, shift in zip(self.similarities, self.shift, strict=True):
+            part = _through(inverse, similarity) - inverse * shift
+            part[own] = 0.0
+            shares[similarity.share] = shares[similarity.share] + part if similarity.share in shares else part
+        return shares
+
+
+def exact_way(
+    bought: sparse.csr_array, similarities: Sequence[Similarity], *, largest: int = LARGEST_EXACT
+) -> Literal["woodbury", "dense"] | None:
+    """Return how P can be found, by size alone: the cheaper of both, or None where neither fits."""
+    num_users, num_products = bought.shape
+    stacked = num_users + sum(s.features.shape[1] for s in similarities if s.weight > 0)
+    if stacked <= WOODBURY_SHARE * num_products and stacked <= largest:
+        return "woodbury"
+    return "dense" if num_products <= largest else None
+
+
+def closed_form(
+    bought: sparse.csr_array,
+    similarities: Sequence[Similarity],
+    *,
+    ridge: float,
+    way: Literal["woodbury", "dense"] | None = None,
+) -> ClosedForm:
+    """Fit B to the weighted purchases ``bought`` (users × products) and the similarities of the products.
+
+    ``way`` is chosen by :func:`exact_way` if it is not given. Raises an InputError where G cannot be inverted.
+    """
+    used = tuple(s for s in similarities if s.weight > 0 and s.features.shape[1])
+    way = way or exact_way(bought, used)
+    if way is None:
+        raise ValueError(f"{bought.shape[1]} products are more than the closed form holds")
+    inverse: Inverse = _woodbury(bought, used, ridge=ridge) if way == "woodbury" else _dense(bought, used, ridge=ridge)
+    kept = tuple(_without_lonely_features(s) for s in used)
+    shift = tuple(_diagonal_through(inverse, s) / inverse.diagonal for s in kept)
+    return ClosedForm(inverse=inverse, similarities=kept, shift=shift)
+
+
+def _without_lonely_features(similarity: Similarity) -> Similarity:
+    """Leave out features of fewer than two products: they add to the diagonal of S alone, which no share is made of."""
+    features = similarity.features
+    if isinstance(features, np.ndarray):
+        return similarity
+    counts = np.bincount(features.indices[features.data != 0], minlength=features.shape[1])
+    return Similarity(similarity.share, sparse.csr_array(features[:, counts >= 2], dtype=np.float32), similarity.weight)
+
+
+def _dense(bought: sparse.csr_array, similarities: Sequence[Similarity], *, ridge: float) -> Dense:
+    """Invert G in its own memory by Cholesky."""
+    num_products = bought.shape[1]
+    gram = np.zeros((num_products, num_products), dtype=np.float32)
+    _add_gram(gram, sparse.csr_array(bought.T), 1.0)
+    for similarity in similarities:
+        _add_gram(gram, similarity.features, similarity.weight)
+    gram[np.diag_indices(num_products)] += np.float32(ridge)
+    # LAPACK works on columns: the transposed view of a symmetric matrix is itself, without a copy.
+    factor, failed = lapack.spotrf(gram.T, lower=0, overwrite_a=1)
+    inverse, failed_again = lapack.spotri(factor, lower=0, overwrite_c=1)
+    if failed or failed_again:
+        raise InputError(SINGULAR.format(ridge))
+    inverse = inverse.T
+    for start in range(0, num_products, BLOCK_PRODUCTS):
+        stop = min(start + BLOCK_PRODUCTS, num_products)
+        inverse[start:stop, stop:] = inverse[stop:, start:stop].T
+        corner = np.tril(inverse[start:stop, start:stop])
+        inverse[start:stop, start:stop] = corner + np.tril(corner, -1).T
+    return Dense(f"exact, {num_products} products", inverse, np.diagonal(inverse).copy())
+
+
+def _add_gram(gram: np.ndarray, features: sparse.csr_array | np.ndarray, weight: float) -> None:
+    """Add weight · F Fᵀ to ``gram``, block by block."""
+    as_torch = _as_tensor(features)
+    for start in range(0, len(gram), BLOCK_PRODUCTS):
+        block = features[start : start + BLOCK_PRODUCTS]
+        rows = torch.from_numpy(np.ascontiguousarray((block if isinstance(block, np.ndarray) else block.toarray()).T))
+        gram[start : start + block.shape[0]] += weight * (as_torch @ rows.float()).numpy().T
+
+
+def _woodbury(bought: sparse.csr_array, similarities: Sequence[Similarity], *, ridge: float) -> Woodbury:
+    """Invert the smaller matrix ridge · I + Z Zᵀ."""
+    roots = [np.sqrt(s.weight) * sparse.csr_array(s.features) for s in similarities]
+    left = sparse.csr_array(sparse.hstack([bought.T, *roots], format="csr"), dtype=np.float32)
+    stacked = sparse.csr_array(left.T)
+    small = (_as_tensor(stacked) @ torch.from_numpy(left.toarray())).double()
+    small.diagonal().add_(ridge)
+    factor, failed = torch.linalg.cholesky_ex(small)
+    if failed:
+        raise InputError(SINGULAR.format(ridge))
+    right = torch.cholesky_solve(torch.from_numpy(stacked.toarray()).double(), factor).float()
+    diagonal = np.array([])
+    half = Woodbury("", _as_tensor(left), right, ridge, diagonal)
+    parts = []
+    for start in range(0, left.shape[0], BLOCK_PRODUCTS):
+        stop = min(start + BLOCK_PRODUCTS, left.shape[0])
+        parts.append(half.rows(start, stop)[np.arange(stop - start), np.arange(start, stop)])
+    way = f"exact by Woodbury, {left.shape[1]} users and features for {left.shape[0]} products"
+    return Woodbury(way, half.left, right, ridge, np.concatenate(parts))
+
+
+def _scaled_identity_minus(left: Tensor, right: Tensor, ridge: float, *, start: int, stop: int) -> np.ndarray:
+    pointers = left.crow_indices()[start : stop + 1]
+    first, last = int(pointers[0]), int(pointers[-1])
+    rows = torch.sparse_csr_tensor(
+        pointers - first,
+        left.col_indices()[first:last],
+        left.values()[first:last],
+        size=(stop - start, left.shape[1]),
+        check_invariants=False,
+    )
+    block = (rows @ right).numpy()
+    block *= np.float32(-1.0 / ridge)
+    block[np.arange(stop - start), np.arange(start, stop)] += np.float32(1.0 / ridge)
+    return block
+
+
+def _through(inverse_rows: np.ndarray, similarity: Similarity) -> Float[np.ndarray, "rows products"]:
+    """Return rows of P times weight · F Fᵀ."""
+    features = _as_tensor(similarity.features)
+    spread = _as_tensor(_transposed(similarity.features)) @ torch.from_numpy(inverse_rows.T.copy())
+    through: np.ndarray = (features @ spread).numpy().T * np.float32(similarity.weight)
+    return np.ascontiguousarray(through)
+
+
+def _diagonal_through(inverse: Inverse, similarity: Similarity) -> Float[np.ndarray, " products"]:
+    """Return diag(P · weight · F Fᵀ): the sum over features of (P F) ∘ F."""
+    transposed = _as_tensor(_transposed(similarity.features))
+    num_products = len(inverse.diagonal)
+    parts = []
+    for start in range(0, num_products, BLOCK_PRODUCTS):
+        stop = min(start + BLOCK_PRODUCTS, num_products)
+        spread = (transposed @ torch.from_numpy(inverse.rows(start, stop).T.copy())).numpy()
+        own = similarity.features[start:stop]
+        products = own * spread.T if isinstance(own, np.ndarray) else own.multiply(spread.T)
+        parts.append(np.asarray(products.sum(1)).ravel())
+    diagonal: np.ndarray = np.concatenate(parts) * similarity.weight
+    return diagonal.astype(np.float32)
+
+
+def _transposed(features: sparse.csr_array | np.ndarray) -> sparse.csr_array | np.ndarray:
+    return features.T if isinstance(features, np.ndarray) else sparse.csr_array(features.T)
+
+
+def _as_tensor(matrix: sparse.csr_array | np.ndarray) -> Tensor:
+    """Return a matrix as a torch tensor of 32-bit floats, CSR if it is sparse."""
+    if isinstance(matrix, np.ndarray):
+        return torch.from_numpy(np.ascontiguousarray(matrix, dtype=np.float32))
+    rows = sparse.csr_array(matrix)
+    parts = (rows.indptr.astype(np.int64), rows.indices.astype(np.int64), rows.data.astype(np.float32))
+    indptr, indices, values = (torch.from_numpy(part) for part in parts)
+    return torch.sparse_csr_tensor(indptr, indices, values, size=rows.shape, check_invariants=False)

@@ -1,0 +1,51 @@
+"""The co-purchase cosine (ItemKNN): the plainest product-product weights, and those of the largest shops."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+from jaxtyping import Float
+from scipy import sparse
+
+BLOCK_PRODUCTS = 1024
+
+
+@dataclass(frozen=True)
+class CoPurchase:
+    """B(j, i) = |both| / (sqrt(|j| · |i|) + shrink), its diagonal 0; all of it is the share ``bought``."""
+
+    bought: sparse.csr_array
+    """1 where a user bought the product, users × products."""
+
+    shrink: float
+
+    @property
+    def way(self) -> str:
+        """What it is, for the log."""
+        return f"co-purchase cosine, {self.num_products} products"
+
+    @property
+    def num_products(self) -> int:
+        """The size of B."""
+        return int(self.bought.shape[1])
+
+    def blocks(self) -> Iterator[tuple[int, Float[np.ndarray, "rows products"]]]:
+        """Yield the first row of each block and its rows of B."""
+        users_by_product = sparse.csr_array(self.bought.T.astype(np.float32))
+        by_user = self.bought.astype(np.float32)
+        root = np.sqrt(np.asarray(self.bought.sum(0), dtype=np.float32).ravel())
+        for start in range(0, self.num_products, BLOCK_PRODUCTS):
+            both = (users_by_product[start : start + BLOCK_PRODUCTS] @ by_user).toarray()
+            rows = both / (root[start : start + len(both), None] * root[None] + np.float32(self.shrink))
+            rows[np.arange(len(rows)), start + np.arange(len(rows))] = 0.0
+            yield start, rows
+
+    def other_shares(
+        self,
+        start: int,  # noqa: ARG002
+        stop: int,  # noqa: ARG002
+    ) -> dict[str, Float[np.ndarray, "rows products"]]:
+        """Return nothing: co-purchases are all there is."""
+        return {}

@@ -1,0 +1,75 @@
+"""Makes products alike: by brand, category, words, meaning and the shop's links, each a matrix products × features."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+import polars as pl
+from jaxtyping import Float, Int
+from scipy import sparse
+from sklearn.feature_extraction.text import TfidfTransformer, TfidfVectorizer
+
+from kg.graph import Graph
+
+
+def product_features(
+    graph: Graph, *, products: Int[np.ndarray, " products"], text: Float[np.ndarray, "products dimension"]
+) -> dict[str, sparse.csr_array | np.ndarray]:
+    """Return the features of ``products`` by name: ``brand``, ``category``, ``words``, ``meaning`` and each link.
+
+    Rows have unit length or are empty. Features that few products share weigh more (idf). ``text`` holds the vectors of
+    these products. A link's features are the products it leads to, ranked or not, and the product itself.
+    """
+    position = np.full(len(graph.products), -1)
+    position[products] = np.arange(len(products))
+    words = [each or "" for each in graph.products["text"].gather(products)]
+    links: Mapping[str, pl.DataFrame] = graph.links
+    return {
+        "brand": _unit_idf(_pairs(graph.has_brand, position, len(graph.brands), len(products))),
+        "category": _unit_idf(_pairs(graph.in_category, position, len(graph.categories), len(products))),
+        "words": _words(words),
+        "meaning": _centred(text),
+        **{name: _link_features(frame, position, products) for name, frame in sorted(links.items())},
+    }
+
+
+def _pairs(frame: pl.DataFrame, position: np.ndarray, num_features: int, num_products: int) -> sparse.csr_array:
+    source, target = position[frame["source"].to_numpy()], frame["target"].to_numpy()
+    kept = source >= 0
+    values = np.ones(int(kept.sum()))
+    return sparse.csr_array((values, (source[kept], target[kept])), shape=(num_products, num_features))
+
+
+def _link_features(frame: pl.DataFrame, position: np.ndarray, products: np.ndarray) -> sparse.csr_array:
+    """Return (A + I): two products are alike if they lead to the same ones, or one to the other."""
+    leads = _pairs(frame, position, len(position), len(products))
+    own = sparse.csr_array((np.ones(len(products)), (np.arange(len(products)), products)), shape=leads.shape)
+    linked = np.diff(leads.indptr) > 0
+    return _unit_idf(sparse.csr_array(leads + sparse.diags_array(linked.astype(float)) @ own))
+
+
+def _unit_idf(counts: sparse.csr_array) -> sparse.csr_array:
+    if not counts.nnz:
+        return counts
+    return sparse.csr_array(TfidfTransformer(norm="l2", smooth_idf=True).fit_transform(counts), dtype=np.float32)
+
+
+def _words(texts: list[str]) -> sparse.csr_array:
+    """Return tf-idf of words and pairs of words that at least two products share."""
+    if not any(texts):
+        return sparse.csr_array((len(texts), 0), dtype=np.float32)
+    vectorizer = TfidfVectorizer(ngram_range=(1, 2), min_df=2, sublinear_tf=True, dtype=np.float32)
+    try:
+        return sparse.csr_array(vectorizer.fit_transform(texts))
+    except ValueError:  # no word is shared by two products
+        return sparse.csr_array((len(texts), 0), dtype=np.float32)
+
+
+def _centred(text: Float[np.ndarray, "products dimension"]) -> Float[np.ndarray, "products dimension"]:
+    """Return the vectors without what all texts share, at unit length; a product without a text keeps its zeros."""
+    given = np.linalg.norm(text, axis=1, keepdims=True) > 0
+    centred = np.where(given, text - text.sum(0) / max(int(given.sum()), 1), 0.0)
+    length = np.linalg.norm(centred, axis=1, keepdims=True)
+    unit: np.ndarray = (centred / np.where(length > 0, length, 1.0)).astype(np.float32)
+    return unit
