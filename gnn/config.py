@@ -27,6 +27,9 @@ class SplitConfig:
     test_share: float = 0.1
     """Part of the purchases, in order of time, in test where no moment is known."""
 
+    fold_validation_share: float = 0.15
+    """Part of each user's train purchases in validation where a published split has none."""
+
 
 @dataclass(frozen=True)
 class HistoryConfig:
@@ -142,10 +145,16 @@ class TrainConfig:
     """Load a shop, learn from its past, rank, write back and explain."""
 
     shop: str = "complete-journey"
-    """complete-journey, synthetic, or the folder of your own shop (see README)."""
+    """complete-journey, amazon-beauty (split A), amazon-beauty-b, synthetic, or your own shop's folder (see README)."""
+
+    raw: str | None = None
+    """Folder of the raw files of amazon-beauty; by default ../shared/data/amazon_beauty."""
 
     store: str | None = None
-    """Address of the graph store; by default ladybug:data/SHOP.lbug."""
+    """Address of the graph store; by default NEO4J_URI, else ladybug:data/SHOP.lbug."""
+
+    password_file: str | None = None
+    """File that holds the password of a Neo4j; by default NEO4J_PASSWORD or the file NEO4J_PASSWORD_FILE."""
 
     run: str | None = None
     """Name of the run and of its folder in runs/; by default the shop's name."""
@@ -166,7 +175,7 @@ class TrainConfig:
     """All chance comes from it: same seed, same machine, same numbers."""
 
     min_buyers: int = 5
-    """Products with fewer buyers in the past are neither ranked nor learned from."""
+    """Products with fewer buyers in the past are neither ranked nor learned from; 0 ranks all that are listed."""
 
     k: int = 100
     """Products recommended to each user."""
@@ -190,9 +199,9 @@ class TrainConfig:
                 finite = all(math.isfinite(number) for number in numbers if isinstance(number, float))
                 _require(finite, name, value, "a finite number")
         _require(0 <= self.history.exponent <= 10, "history.exponent", self.history.exponent, "0 to 10")
-        for name in ("min_buyers", "k"):
-            _require(getattr(self, name) >= 1, name, getattr(self, name), "1 or more")
-        _require(self.seed >= 0, "seed", self.seed, "0 or more")
+        _require(self.k >= 1, "k", self.k, "1 or more")
+        for name in ("min_buyers", "seed"):
+            _require(getattr(self, name) >= 0, name, getattr(self, name), "0 or more")
         for name in ("dimension", "layers", "batch_users", "max_epochs", "evaluate_every", "patience"):
             _require(getattr(self.network, name) >= 1, f"network.{name}", getattr(self.network, name), "1 or more")
         for name in ("learning_rate", "temperature"):
@@ -208,6 +217,12 @@ class TrainConfig:
             _require(getattr(self.related, name) > 0, f"related.{name}", getattr(self.related, name), "more than 0")
         _require(
             self.history.half_life_days >= 0.01, "history.half_life_days", self.history.half_life_days, "0.01 or more"
+        )
+        _require(
+            0 < self.split.fold_validation_share < 1,
+            "split.fold_validation_share",
+            self.split.fold_validation_share,
+            "between 0 and 1",
         )
         shares = (self.split.validation_share, self.split.test_share)
         _require(min(shares) >= 0 and sum(shares) < 1, "split shares", shares, "0 or more each and together below 1")

@@ -13,7 +13,7 @@ from scipy import sparse
 from gnn.baselines import NetworkAlone, popularity
 from gnn.co_purchase import CoPurchase
 from gnn.fit import FittedNetwork
-from gnn.history import Weighing, binary, frequent_products, history_weights
+from gnn.history import Weighing, binary, history_weights, ranked_products
 from gnn.metrics import Row, measure
 from gnn.ranking import Recommender, RelatedRecommender, rank
 from gnn.related import Recipe, related_edges, related_matrix
@@ -69,6 +69,9 @@ class EvaluateConfig:
     runs: str = "runs"
     """Folder of all runs."""
 
+    password_file: str | None = None
+    """File that holds the password of a Neo4j; by default NEO4J_PASSWORD or the file NEO4J_PASSWORD_FILE."""
+
 
 def make_task(
     name: str,
@@ -81,7 +84,7 @@ def make_task(
     min_buyers: int,
 ) -> Task:
     """Return the task of finding the purchases of ``later`` that are new to their user, from those in ``known``."""
-    products = frequent_products(known, min_buyers=min_buyers)
+    products = ranked_products(known, listed=graph.listed, min_buyers=min_buyers)
     num_users = len(graph.users)
     history = history_weights(known, products=products, num_users=num_users, weighing=weighing, now=now)
     pairs = later.select("user", "product").unique().filter(pl.col("product").is_in(products)).sort("user", "product")
@@ -113,10 +116,10 @@ def evaluate_all(task: Task, *, related: sparse.csr_array, fitted: FittedNetwork
     return [evaluate(recommender, task) for recommender in recommenders]
 
 
-def evaluate_run(folder: RunFolder) -> list[Row]:
+def evaluate_run(folder: RunFolder, *, password_file: str | None = None) -> list[Row]:
     """Score the test part of a finished run from its folder and its store; raise if one of them is another's."""
     config, manifest = folder.config(), folder.manifest()
-    with open_store(manifest.store, read_only=True) as store:
+    with open_store(manifest.store, read_only=True, password_file=password_file) as store:
         graph = build_graph(manifest.require_same_graph(store))
         manifest.require_own_results(store)
         edges = results_by_position(store.read_results("RELATED", manifest.run), graph, relation="RELATED")
@@ -142,7 +145,7 @@ def main() -> None:
     """Run the command line."""
     config = tyro.cli(EvaluateConfig, prog="python -m gnn.evaluate", description=EvaluateConfig.__doc__)
     folder = RunFolder.open(config.runs, config.run)
-    report = folder.report().with_test(evaluate_run(folder))
+    report = folder.report().with_test(evaluate_run(folder, password_file=config.password_file))
     folder.write_report(report)
     print(as_markdown(report))
 

@@ -51,6 +51,9 @@ class ExportConfig:
     to_graph: bool = True
     """Write the edges back to the store as RECOMMENDED too."""
 
+    password_file: str | None = None
+    """File that holds the password of a Neo4j; by default NEO4J_PASSWORD or the file NEO4J_PASSWORD_FILE."""
+
 
 @dataclass(frozen=True)
 class Delivery:
@@ -173,7 +176,7 @@ def write_recommended(delivery: Delivery, store: GraphStore, manifest: Manifest,
 def export_run(folder: RunFolder, config: ExportConfig) -> Delivery:
     """Rank and deliver by a finished run, with all purchases that are in its store now."""
     manifest = folder.manifest()
-    with open_store(manifest.store, read_only=not config.to_graph) as store:
+    with open_store(manifest.store, read_only=not config.to_graph, password_file=config.password_file) as store:
         manifest.require_own_results(store)
         graph = build_graph(store.read_graph())
         edges = results_by_position(store.read_results("RELATED", manifest.run), graph, relation="RELATED")

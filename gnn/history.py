@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import polars as pl
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int
 from scipy import sparse
 
 from gnn.config import ClosedFormConfig, HistoryConfig
@@ -84,7 +84,11 @@ def binary(history: sparse.csr_array) -> sparse.csr_array:
     return sparse.csr_array((np.ones_like(history.data), history.indices, history.indptr), shape=history.shape)
 
 
-def frequent_products(bought: pl.DataFrame, *, min_buyers: int) -> Int[np.ndarray, " products"]:
-    """Return the positions of the products with at least ``min_buyers`` buyers, sorted."""
-    buyers = bought.unique(["user", "product"]).group_by("product").len()
-    return buyers.filter(pl.col("len") >= min_buyers)["product"].sort().to_numpy()
+def ranked_products(
+    bought: pl.DataFrame, *, listed: Bool[np.ndarray, " products"], min_buyers: int
+) -> Int[np.ndarray, " ranked"]:
+    """Return the positions of the listed products with at least ``min_buyers`` buyers, sorted."""
+    buyers = np.zeros(len(listed), dtype=np.int64)
+    counted = bought.unique(["user", "product"]).group_by("product").len()
+    buyers[counted["product"].to_numpy()] = counted["len"].to_numpy()
+    return np.flatnonzero(listed & (buyers >= min_buyers))

@@ -29,7 +29,7 @@ from loaders.errors import InputError
 
 REPORTED_VERSIONS = ("torch", "torch-geometric", "transformers", "ladybug", "polars", "numpy", "scipy", "scikit-learn")
 # What may differ between two runs that replace each other: where things are, not what is learned.
-PLACES = ("run", "runs", "store", "cache", "device", "overwrite")
+PLACES = ("run", "runs", "raw", "store", "password_file", "cache", "device", "overwrite")
 
 
 @dataclass(frozen=True)

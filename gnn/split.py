@@ -55,7 +55,8 @@ def split_purchases(graph: Graph, config: SplitConfig, *, seed: int) -> Split:
     bought = graph.bought
     now = int(bought["at"].max() or 0) + 1  # type: ignore[arg-type]
     if bought["fold"].null_count() == 0:
-        return _parted(bought, bought["fold"], way="by fold", cutoffs=(now, now), now=now)
+        fold = _with_validation(bought, config, seed=seed)
+        return _parted(bought, fold, way="by fold", cutoffs=(now, now), now=now)
     if bought["at"].n_unique() == 1:
         return _parted(bought, _chance_folds(bought, config, seed=seed), way="by chance", cutoffs=(now, now), now=now)
     cutoffs = _cutoffs(graph, config)
@@ -104,6 +105,26 @@ def _chance_folds(bought: pl.DataFrame, config: SplitConfig, *, seed: int) -> pl
     draw = np.random.default_rng(seed).random(len(bought))
     test, validation = config.test_share, config.validation_share
     return pl.Series(np.where(draw < test, "test", np.where(draw < test + validation, "validation", "train")))
+
+
+def _with_validation(bought: pl.DataFrame, config: SplitConfig, *, seed: int) -> pl.Series:
+    """Return the published folds; where none is validation, a part of each user's train purchases becomes it.
+
+    Of n purchases round(fold_validation_share · n) are drawn, at least one where n is 3 or more.
+    """
+    if (bought["fold"] == "validation").any():
+        return bought["fold"]
+    draw = pl.Series("draw", np.random.default_rng(seed).random(len(bought)))
+    in_train = pl.col("fold") == "train"
+    count = in_train.sum().over("user")
+    wanted = (count * config.fold_validation_share).round().clip(lower_bound=pl.when(count >= 3).then(1).otherwise(0))
+    place = pl.when(in_train).then(pl.col("draw")).otherwise(2.0).rank("ordinal").over("user")
+    drawn = in_train & (place <= wanted)
+    return (
+        bought.with_columns(draw)
+        .select(pl.when(drawn).then(pl.lit("validation")).otherwise(pl.col("fold")).alias("fold"))
+        .to_series()
+    )
 
 
 def _parted(bought: pl.DataFrame, fold: pl.Series, *, way: str, cutoffs: tuple[int, int], now: int) -> Split:

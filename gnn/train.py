@@ -38,8 +38,8 @@ from gnn.split import Split, split_purchases
 from gnn.text import encode_texts
 from kg.build import build_graph, results_by_position
 from kg.graph import Graph
-from kg.load import default_store, finding_text, load_graph
-from kg.store import GraphStore, open_store
+from kg.load import finding_text, load_graph
+from kg.store import GraphStore, address_of, open_store
 from loaders.errors import InputError, run_command
 from loaders.shops import load_shop, shop_name
 from loaders.tables import Shop
@@ -65,11 +65,11 @@ def train(config: TrainConfig) -> None:
     """Do the main job; everything it makes is in the run's folder and in the store."""
     watch = Stopwatch()
     device = choose_device(config.device)
-    address = config.store or default_store(config.shop)
+    address = address_of(config.store, config.shop)
     name = config.run or shop_name(config.shop)
     # The shop first: a mistake in it leaves no empty store behind. The store next: one training at a time writes to it.
-    shop = load_shop(config.shop)
-    with open_store(address) as store, new_run(config, name) as folder:
+    shop = load_shop(config.shop, raw=config.raw)
+    with open_store(address, password_file=config.password_file) as store, new_run(config, name) as folder:
         with watch.stage("load"):
             graph, fingerprint = _loaded_graph(shop, store)
         split = split_purchases(graph, config.split, seed=config.seed)

@@ -10,9 +10,8 @@ import tyro
 from kg import schema
 from kg.cypher import read_query, with_values
 from kg.graph import RunRecord
-from kg.load import default_store
 from kg.lookup import require_limit, require_product, require_run, require_user
-from kg.store import GraphStore, open_store
+from kg.store import GraphStore, address_of, open_store
 from kg.text_table import date_text, one_line, product_text, text_table
 from loaders.errors import run_command
 
@@ -31,7 +30,10 @@ class ExplainConfig:
     """Id of the product."""
 
     store: str | None = None
-    """Address of the store; by default the file in data/ named after the shop."""
+    """Address of the store; by default NEO4J_URI, else the file in data/ named after the shop."""
+
+    password_file: str | None = None
+    """File that holds the password of a Neo4j; by default NEO4J_PASSWORD or the file NEO4J_PASSWORD_FILE."""
 
     shop: str = "complete-journey"
     """The shop that was loaded, only to find its store."""
@@ -137,7 +139,8 @@ def main() -> None:
     """Explain the pair that the command line names."""
     config = tyro.cli(ExplainConfig, prog="python -m kg.explain")
     require_limit(config.limit)
-    with open_store(config.store or default_store(config.shop), read_only=True) as store:
+    address = address_of(config.store, config.shop)
+    with open_store(address, read_only=True, password_file=config.password_file) as store:
         run = require_run(store, config.run)
         found = explain(store, user=config.user, product=config.product, run=run, limit=config.limit)
     print(explanation_text(found, limit=config.limit))

@@ -6,6 +6,7 @@ import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+import numpy as np
 import polars as pl
 
 from kg import schema
@@ -143,3 +144,10 @@ class Graph:
 
     test_from: int | None
     """Where the shop's own split starts its test part (seconds, UTC), if it has one."""
+
+    @property
+    def listed(self) -> np.ndarray:
+        """True for each product that may be recommended: all, unless the shop says ``listed`` is false of some."""
+        if "listed" not in self.products.columns:
+            return np.ones(len(self.products), dtype=bool)
+        return self.products["listed"].fill_null(value=True).to_numpy()

@@ -12,10 +12,10 @@ import tyro
 from kg.build import graph_tables
 from kg.graph import GraphLayout
 from kg.neo4j_bulk import imported_store
-from kg.store import GraphStore, open_store
+from kg.store import GraphStore, address_of, open_store
 from kg.text_table import one_line
 from loaders.errors import InputError, run_command
-from loaders.shops import load_shop, shop_name
+from loaders.shops import load_shop
 from loaders.tables import Finding, Shop
 
 
@@ -24,10 +24,16 @@ class LoadConfig:
     """Loads a shop into a graph store; a graph that is already there unchanged is not written again."""
 
     shop: str = "complete-journey"
-    """``complete-journey``, ``synthetic``, or the folder of your own tables."""
+    """``complete-journey``, ``amazon-beauty``, ``synthetic``, or the folder of your own tables."""
+
+    raw: str | None = None
+    """Folder of the raw files of amazon-beauty; by default ../shared/data/amazon_beauty."""
 
     store: str | None = None
-    """Address of the store, such as ladybug:data/shop.lbug; by default the file in data/ named after the shop."""
+    """Address of the store, such as ladybug:data/shop.lbug; by default NEO4J_URI, else the shop's file in data/."""
+
+    password_file: str | None = None
+    """File that holds the password of a Neo4j; by default NEO4J_PASSWORD or the file NEO4J_PASSWORD_FILE."""
 
     bulk: str | None = None
     """Folder of a stopped Neo4j of this machine, such as data/neo4j/home: its database is OVERWRITTEN by the offline
@@ -49,11 +55,6 @@ class LoadReport:
 
     edges: Mapping[str, int]
     """Relation → number of edges."""
-
-
-def default_store(source: str) -> str:
-    """Return the address of the store that a shop goes to unless another is given."""
-    return f"ladybug:data/{shop_name(source)}.lbug"
 
 
 def load_graph(shop: Shop, store: GraphStore) -> LoadReport:
@@ -82,11 +83,12 @@ def main() -> None:
     config = tyro.cli(LoadConfig, prog="python -m kg.load")
     start = time.monotonic()
     # The shop first: a mistake in it leaves no empty store behind.
-    shop = load_shop(config.shop)
+    shop = load_shop(config.shop, raw=config.raw)
     for finding in shop.findings:
         print(finding_text(finding))
     if config.bulk is None:
-        with open_store(config.store or default_store(config.shop)) as store:
+        address = address_of(config.store, config.shop)
+        with open_store(address, password_file=config.password_file) as store:
             report = load_graph(shop, store)
             address = store.address
     else:

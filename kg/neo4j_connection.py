@@ -47,7 +47,7 @@ def place_of(address: str) -> Place:
     if "@" in parts.netloc:
         raise InputError(
             f"the address of the store at {parts.hostname!r} holds a user or password, which would end up in logs; "
-            "give the address alone, and set NEO4J_USER and NEO4J_PASSWORD or NEO4J_PASSWORD_FILE"
+            "give the address alone, set NEO4J_USER, and NEO4J_PASSWORD or --password-file"
         )
     database = parts.path.strip("/")
     if not parts.hostname or "/" in database or parts.query or parts.fragment:
@@ -55,21 +55,24 @@ def place_of(address: str) -> Place:
     return Place(uri=f"{parts.scheme}://{parts.netloc}", database=database or None)
 
 
-def credentials() -> tuple[str, str]:
-    """Return user and password from ``NEO4J_USER`` and ``NEO4J_PASSWORD`` or the file ``NEO4J_PASSWORD_FILE``."""
+def credentials(password_file: str | None = None) -> tuple[str, str]:
+    """Return the user ``NEO4J_USER`` and the password.
+
+    It is that of the file ``password_file``, else ``NEO4J_PASSWORD``, else that of the file ``NEO4J_PASSWORD_FILE``.
+    """
     user = os.environ.get("NEO4J_USER") or "neo4j"
-    password, file = os.environ.get("NEO4J_PASSWORD"), os.environ.get("NEO4J_PASSWORD_FILE")
-    if password:
+    password, file = os.environ.get("NEO4J_PASSWORD"), password_file or os.environ.get("NEO4J_PASSWORD_FILE")
+    if password and not password_file:
         return user, password
     if not file:
         raise InputError(
-            "Neo4j wants a password; set NEO4J_PASSWORD, or NEO4J_PASSWORD_FILE to a file that holds it "
-            "(`make neo4j` names its own)"
+            "Neo4j wants a password; give --password-file FILE, or set NEO4J_PASSWORD or NEO4J_PASSWORD_FILE "
+            "(`make neo4j` names its own file)"
         )
     try:
         return user, Path(file).read_text(encoding="utf-8").rstrip("\r\n")
     except (OSError, UnicodeDecodeError) as error:
-        raise InputError(f"the password file {file!r} cannot be read ({error}); correct NEO4J_PASSWORD_FILE") from error
+        raise InputError(f"the password file {file!r} cannot be read ({error}); give another") from error
 
 
 class Connection:
@@ -181,9 +184,9 @@ def why(error: DriverError | Neo4jError, *, address: str, user: str, was_there: 
 
 SENTENCES = {
     "Security.Unauthorized": "{address} does not know the user {user} with this password; "
-    "correct NEO4J_USER and NEO4J_PASSWORD or NEO4J_PASSWORD_FILE",
+    "correct NEO4J_USER, and NEO4J_PASSWORD or the password file",
     "Security.AuthenticationRateLimit": "{address} was given wrong passwords for {user} too often; "
-    "wait a minute, then correct NEO4J_PASSWORD or NEO4J_PASSWORD_FILE",
+    "wait a minute, then correct NEO4J_PASSWORD or the password file",
     "Security.CredentialsExpired": "{address} wants user {user} to choose a new password first; "
     "do so with ALTER CURRENT USER SET PASSWORD",
     "Security.Forbidden": "the user {user} of {address} may not do this: {message}; "

@@ -9,9 +9,8 @@ import polars as pl
 import tyro
 
 from kg.cypher import read_query
-from kg.load import default_store
 from kg.lookup import require_limit, require_user
-from kg.store import GraphStore, open_store
+from kg.store import GraphStore, address_of, open_store
 from kg.text_table import date_text, one_line, text_table
 from loaders.errors import run_command
 from loaders.schemas import YEAR_10000
@@ -27,7 +26,10 @@ class ProfileConfig:
     """Id of the user."""
 
     store: str | None = None
-    """Address of the store; by default the file in data/ named after the shop."""
+    """Address of the store; by default NEO4J_URI, else the file in data/ named after the shop."""
+
+    password_file: str | None = None
+    """File that holds the password of a Neo4j; by default NEO4J_PASSWORD or the file NEO4J_PASSWORD_FILE."""
 
     shop: str = "complete-journey"
     """The shop that was loaded, only to find its store."""
@@ -105,7 +107,8 @@ def main() -> None:
     """Print the profile of the user that the command line names."""
     config = tyro.cli(ProfileConfig, prog="python -m kg.profile")
     require_limit(config.limit)
-    with open_store(config.store or default_store(config.shop), read_only=True) as store:
+    address = address_of(config.store, config.shop)
+    with open_store(address, read_only=True, password_file=config.password_file) as store:
         found = profile(store, user=config.user, limit=config.limit)
     print(profile_text(found))
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from types import TracebackType
 from typing import Any, Protocol, Self, runtime_checkable
@@ -10,9 +11,10 @@ import polars as pl
 
 from kg.graph import GraphLayout, GraphTables, RunRecord
 from kg.ladybug_store import LadybugStore
-from kg.neo4j_connection import SCHEMES
+from kg.neo4j_connection import SCHEMES, credentials, place_of
 from kg.neo4j_store import Neo4jStore
 from loaders.errors import InputError
+from loaders.shops import shop_name
 
 
 @runtime_checkable
@@ -63,18 +65,25 @@ class GraphStore(Protocol):
         ...
 
 
-def open_store(address: str, *, read_only: bool = False) -> GraphStore:
+def address_of(store: str | None, shop: str) -> str:
+    """Return the address that was given, else ``NEO4J_URI``, else that of the shop's own file in ``data/``."""
+    return store or os.environ.get("NEO4J_URI") or f"ladybug:data/{shop_name(shop)}.lbug"
+
+
+def open_store(address: str, *, read_only: bool = False, password_file: str | None = None) -> GraphStore:
     """Return the store at ``address``: ``ladybug:PATH`` or ``neo4j://host:7687/database`` (or another Bolt scheme).
 
     A Ladybug file is made when it is not there; one that is only read from may be open many times at once, one that is
-    written to, once. In Neo4j, processes that write wait for each other. Its user and password come from
-    ``NEO4J_USER`` and ``NEO4J_PASSWORD`` or the file that ``NEO4J_PASSWORD_FILE`` names, never from the address.
+    written to, once. In Neo4j, processes that write wait for each other. Its user comes from ``NEO4J_USER``, its
+    password from ``password_file``, ``NEO4J_PASSWORD`` or the file ``NEO4J_PASSWORD_FILE``, never from the address.
     """
     scheme, colon, rest = address.partition(":")
     if scheme == "ladybug" and colon and rest:
         return LadybugStore(rest, read_only=read_only)
     if scheme in SCHEMES and rest.startswith("//"):
-        return Neo4jStore(address)
+        # The address first: one with a password in it is refused whatever else is missing.
+        place_of(address)
+        return Neo4jStore(address, login=credentials(password_file))
     # Not the whole address: a misspelt one may hold a password.
     shown = f"{scheme}:…" if "@" in address else address
     raise InputError(

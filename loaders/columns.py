@@ -130,7 +130,20 @@ def _refuse_lost(raw: pl.Series, cast: pl.Series, table: str, rule: str) -> None
         )
 
 
+def _cast_truth(raw: pl.Series, table: str) -> pl.Series:
+    """Return ``raw`` as true and false; what is empty is true."""
+    if raw.dtype == pl.Boolean:
+        return raw.fill_null(value=True)
+    text = _cast_text(raw, table).str.strip_chars().str.to_lowercase()
+    words = {"true": True, "1": True, "yes": True, "false": False, "0": False, "no": False}
+    found = text.replace_strict(words, default=None, return_dtype=pl.Boolean)
+    _refuse_lost(text, found, table, "is neither true nor false; write one of them or leave it empty")
+    return found.fill_null(value=True)
+
+
 def _cast_extra(raw: pl.Series, table: str) -> pl.Series:
+    if table == "products" and raw.name == "listed":
+        return _cast_truth(raw, table)
     if raw.dtype == pl.Boolean:
         return raw
     if raw.dtype.is_float() or raw.dtype.is_decimal():

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from gnn.config import HistoryConfig
-from gnn.history import Weighing, binary, frequent_products, history_weights, trend
+from gnn.history import Weighing, binary, history_weights, ranked_products, trend
 from tests.gnn.shops import DAY, purchases
 
 NOW = 10 * DAY
@@ -62,12 +62,14 @@ def test_a_product_bought_as_ever_has_the_trend_one() -> None:
     assert found.tolist() == pytest.approx([1.0] * 3, rel=1e-12)
 
 
-def test_frequent_products_have_enough_different_buyers() -> None:
-    # Product 4 has three purchases of two buyers, 2 has three buyers, 9 has one.
-    bought = purchases((0, 4, 1), (0, 4, 2), (1, 4, 1), (0, 2, 1), (1, 2, 1), (2, 2, 1), (5, 9, 1))
-    assert frequent_products(bought, min_buyers=3).tolist() == [2]
-    assert frequent_products(bought, min_buyers=2).tolist() == [2, 4]
-    assert frequent_products(bought, min_buyers=4).tolist() == []
+def test_ranked_products_are_listed_and_have_enough_different_buyers() -> None:
+    # Product 4 has three purchases of two buyers, 2 has three buyers, 1 has one, 0 and 3 have none.
+    bought = purchases((0, 4, 1), (0, 4, 2), (1, 4, 1), (0, 2, 1), (1, 2, 1), (2, 2, 1), (5, 1, 1))
+    listed = np.ones(5, dtype=bool)
+    for min_buyers, expected in ((3, [2]), (2, [2, 4]), (4, []), (1, [1, 2, 4]), (0, [0, 1, 2, 3, 4])):
+        assert ranked_products(bought, listed=listed, min_buyers=min_buyers).tolist() == expected
+    listed[[2, 3]] = False
+    assert ranked_products(bought, listed=listed, min_buyers=0).tolist() == [0, 1, 4]
 
 
 @pytest.mark.parametrize("seed", range(5))

@@ -13,8 +13,8 @@ from kg import explain as explain_command
 from kg import load as load_command
 from kg import profile as profile_command
 from kg.build import graph_tables
-from kg.load import default_store, finding_text, load_graph
-from kg.store import GraphStore, open_store
+from kg.load import finding_text, load_graph
+from kg.store import GraphStore, address_of, open_store
 from loaders.errors import run_command
 from loaders.tables import Finding
 from tests.kg.small_shop import FIRST_RUN, PURCHASES, small_shop
@@ -195,6 +195,12 @@ def test_a_finding_is_one_line() -> None:
     assert finding_text(finding) == "1,234 rows of links dropped: links a product to itself (for example a b)"
 
 
-def test_the_default_store_is_named_after_the_shop() -> None:
-    assert default_store("complete-journey") == "ladybug:data/complete-journey.lbug"
-    assert default_store("/data/My shop/") == "ladybug:data/My-shop.lbug"
+def test_the_store_is_the_one_given_or_of_the_environment_or_named_after_the_shop(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.delenv("NEO4J_URI", raising=False)
+    assert address_of(None, "complete-journey") == "ladybug:data/complete-journey.lbug"
+    assert address_of(None, "/data/My shop/") == "ladybug:data/My-shop.lbug"
+    monkeypatch.setenv("NEO4J_URI", "neo4j://graph.example")
+    assert address_of(None, "complete-journey") == "neo4j://graph.example"
+    assert address_of("ladybug:here.lbug", "complete-journey") == "ladybug:here.lbug"
