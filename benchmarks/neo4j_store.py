@@ -1,12 +1,14 @@
 """Measures Neo4j on The Complete Journey: loading, loading again, reading, writing back, and each query beside Ladybug.
 
-Run ``make train`` (Ladybug) and ``make neo4j`` first, set ``NEO4J_PASSWORD_FILE`` as that says, then
+Ends with code 1 where the two stores differ in an answer, the graph or the edges. Run ``make train`` (Ladybug) and
+``make neo4j`` first, set ``NEO4J_PASSWORD_FILE`` as that says, then
 ``python benchmarks/neo4j_store.py --store bolt://127.0.0.1:7687``. The database has to be empty or to hold this graph.
 """
 
 from __future__ import annotations
 
 import statistics
+import sys
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -59,21 +61,22 @@ def tell(what: str, count: int, seconds: float, *, wanted: float | None = None) 
     print(f"{what}: {count:,} in {seconds:.1f} s, {rate:,.0f} a second{beside}", flush=True)
 
 
-def compare(one: GraphStore, other: GraphStore, name: str, values: list[dict[str, object]]) -> None:
-    """Ask both stores and print how long they take and how many answers differ."""
-    text = read_query(name)
-    wanted = parameters_of(text)
+def compare(one: GraphStore, other: GraphStore, name: str, values: list[dict[str, object]]) -> int:
+    """Ask both stores and print how long they take and how many answers differ, which is returned."""
+    texts = [read_query(name, dialect=store.dialect) for store in (one, other)]
+    wanted = parameters_of(texts[0])
     different, seconds = 0, ([], [])
     for given in values:
         own = {key: given[key] for key in wanted}
         answers = []
         for place, store in enumerate((one, other)):
-            answer, took = timed(lambda store=store, own=own: store.query(text, own))
+            answer, took = timed(lambda store=store, own=own, text=texts[place]: store.query(text, own))
             seconds[place].append(took * 1000)
             answers.append(answer)
         different += not equal(*answers)
     first, second = (statistics.median(times) for times in seconds)
     print(f"{name:24} {different:4} of {len(values)} differ   {first:8.1f} ms   {second:8.1f} ms", flush=True)
+    return different
 
 
 def equal(ours: pl.DataFrame, theirs: pl.DataFrame) -> bool:
@@ -101,7 +104,8 @@ def main(config: BenchmarkConfig) -> None:
             tell("load", edges + sum(len(frame) for frame in tables.nodes.values()), seconds, wanted=WANTED["load"])
         found, seconds = timed(store.read_graph)
         tell("read edges (and all nodes)", edges, seconds, wanted=WANTED["read"])
-        print(f"the same fingerprint from both stores: {found.fingerprint() == tables.fingerprint()}")
+        same = found.fingerprint() == tables.fingerprint()
+        print(f"the same fingerprint from both stores: {same}")
         _, seconds = timed(lambda: store.write_results("RELATED", related, run=run))
         tell("write RELATED", len(related), seconds, wanted=WANTED["write"])
         _, seconds = timed(lambda: store.write_results("RELATED", related, run=run))
@@ -126,8 +130,9 @@ def main(config: BenchmarkConfig) -> None:
             for user, product in zip(users, rng.choice(bought, config.pairs), strict=True)
         ]
         print(f"{'':24} {'':4} {'':13}   Neo4j        Ladybug (medians)")
-        for name in query_names():
-            compare(store, ladybug, name, values)
+        different = sum(compare(store, ladybug, name, values) for name in query_names())
+        if different or not same or not again.equals(related):
+            sys.exit("the two stores do not give the same answers")
 
 
 if __name__ == "__main__":

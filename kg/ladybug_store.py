@@ -25,7 +25,7 @@ from loaders.errors import InputError
 
 # The database would take 80 % of the machine's memory; the whole main job has to fit in 4 GB. 5 million RELATED edges
 # need 1 GB (512 MB were too few); a larger shop sets the variable.
-BUFFER_BYTES = int(os.environ.get("LADYBUG_BUFFER_MB", "1024")) << 20
+BUFFER_BYTES = int(os.environ.get("LADYBUG_BUFFER_MB", "2048")) << 20
 ROWS_PER_COPY = 1_000_000
 
 TYPES = {"String": "STRING", "Int64": "INT64", "Float64": "DOUBLE", "Boolean": "BOOL"}

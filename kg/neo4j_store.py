@@ -125,7 +125,7 @@ class Neo4jStore:
             leftover = {"id": f"{relation} {mark}", "relation": relation}
             lock.write("MERGE (l:Leftover {id: $id}) SET l.relation = $relation", leftover)
             own = edges.select(pl.col(name).cast(kind) for name, kind in _no_results(relation).schema.items())
-            write_edges(lock.write, relation, own.sort("source", "target"), run=mark)
+            write_edges(lock.write, relation, _without_zero_shares(own.sort("source", "target")), run=mark)
             old = current.get(relation)
             values = {name: value for name, value in asdict(run).items() if name != "name"}
             shown = {name.lower(): mark if name == relation else None for name in CURRENT_OF}
@@ -154,7 +154,8 @@ class Neo4jStore:
             )
             # Old edges are deleted only after the new ones are shown: the same mark, all the edges.
             if self._current(run)[0].get(relation) == mark:
-                return frame.sort("source", "target")
+                shares = [name for name in schema.SHARES if name in frame.columns]
+                return frame.with_columns(pl.col(shares).fill_null(0.0)).sort("source", "target")
 
     def run_record(self, name: str | None = None) -> RunRecord | None:
         """Return the record of the run ``name``, or of the last one."""
@@ -241,6 +242,13 @@ class Neo4jStore:
             for ids in pages(self._connection, relation, sorted(read_ids(self._connection, source))):
                 lock.write(text, {"ids": ids, "run": mark})
             lock.write("MATCH (l:Leftover {id: $id}) DELETE l", {"id": leftover})
+
+
+def _without_zero_shares(edges: pl.DataFrame) -> pl.DataFrame:
+    """Leave out shares that are 0: writing four properties fewer is half as fast again, and readers fill them in."""
+    shares = [name for name in schema.SHARES if name in edges.columns]
+    left = edges.with_columns(pl.when(pl.col(name) != 0).then(pl.col(name)).alias(name) for name in shares)
+    return left.drop(name for name in shares if left[name].null_count() == len(left))
 
 
 def _no_results(relation: str) -> pl.DataFrame:

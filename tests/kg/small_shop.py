@@ -54,7 +54,11 @@ RELATED = pl.DataFrame(
     ],
     schema=["source", "target", "weight", "bought", "network"],
     orient="row",
-).with_columns(brand=0.0, category=0.0, text=0.0, links=0.0)
+).select(
+    *("source", "target", "weight"),
+    *("bought", pl.lit(0.0).alias("brand"), pl.lit(0.0).alias("category"), pl.lit(0.0).alias("text")),
+    *(pl.lit(0.0).alias("links"), "network"),
+)
 
 
 def small_shop(*, products: pl.DataFrame = PRODUCTS, purchases: pl.DataFrame = PURCHASES) -> Shop:
