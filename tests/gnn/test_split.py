@@ -108,3 +108,18 @@ def test_the_parts_are_all_purchases_each_once() -> None:
 def test_a_split_that_leaves_nothing_to_learn_from_is_refused(config: SplitConfig, sentence: str) -> None:
     with pytest.raises(InputError, match=sentence):
         split_purchases(ten(), config, seed=0)
+
+
+def test_a_published_split_without_validation_gives_a_part_of_each_users_train_purchases() -> None:
+    # User a has 20 train purchases (15 % are 3), b has 4 (1, at least), c has 2 (none); test stays as it is.
+    rows = [("a", f"p{n:02}", None) for n in range(20)] + [("b", f"p{n:02}", None) for n in range(6)]
+    rows += [("c", "p00", None), ("c", "p01", None)]
+    folds = ["train"] * 20 + ["train"] * 4 + ["test"] * 2 + ["train"] * 2
+    graph = graph_of(shop_of(*rows, folds=folds))
+    first, again, other = (split_purchases(graph, SplitConfig(), seed=seed) for seed in (0, 0, 1))
+    parts = {"past": first.past, "validation": first.validation, "test": first.test}
+    counts = {name: dict(part.group_by("user").len().iter_rows()) for name, part in parts.items()}
+    assert counts == {"past": {0: 17, 1: 3, 2: 2}, "validation": {0: 3, 1: 1}, "test": {1: 2}}
+    assert first.validation.equals(again.validation)
+    assert not first.validation.equals(other.validation)
+    assert first.way == "by fold"

@@ -22,7 +22,7 @@ def test_a_path_is_a_folder_of_tables(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("source", ["complete_journey", ""])
 def test_an_unknown_shop_is_refused_with_what_is_accepted(source: str) -> None:
-    sentence = f"no shop '{source}'; give 'complete-journey', 'synthetic' or the path of a folder with tables"
+    sentence = f"no shop '{source}'; give 'complete-journey', 'synthetic', 'amazon-beauty', 'amazon-beauty-b' or the path of a folder with tables"
     with pytest.raises(InputError, match=sentence):
         load_shop(source)
 

@@ -1,0 +1,92 @@
+"""What makes products alike, worked out by hand."""
+
+from __future__ import annotations
+
+import numpy as np
+import polars as pl
+import pytest
+
+from gnn.base import fit_base
+from gnn.co_purchase import CoPurchase
+from gnn.config import ClosedFormConfig, SplitConfig
+from gnn.evaluate import make_task
+from gnn.history import Weighing
+from gnn.related import Recipe
+from gnn.similarity import product_features
+from gnn.split import split_purchases
+from kg.graph import Graph
+from loaders.synthetic import synthetic_shop
+from loaders.tables import check_shop
+from tests.gnn.shops import graph_of
+
+PRODUCTS = pl.DataFrame(
+    [
+        ("cup", "Clay", "Home", "red cup", True),
+        ("jar", "Clay", "Home", "red jar", True),
+        ("lid", None, "Home > Top", None, True),
+        ("out", None, None, None, False),
+    ],
+    schema=["product_id", "brand", "category", "text", "listed"],
+    orient="row",
+)
+LINKS = pl.DataFrame({"source_id": ["cup", "jar"], "relation": ["SEEN", "SEEN"], "target_id": ["out", "out"]})
+
+
+def graph() -> Graph:
+    bought = pl.DataFrame({"user_id": ["u", "u"], "product_id": ["cup", "jar"]})
+    return graph_of(check_shop("hand", products=PRODUCTS, purchases=bought, links=LINKS))
+
+
+def test_products_are_alike_by_what_they_share_and_rows_have_unit_length() -> None:
+    text = np.array([[1, 0], [0, 1], [0, 0]], dtype=np.float32)
+    found = product_features(graph(), products=np.array([0, 1, 2]), text=text)
+    assert list(found) == ["brand", "category", "words", "meaning", "SEEN"]
+    alike = {name: np.asarray(matrix @ matrix.T) if name == "meaning" else (matrix @ matrix.T).toarray()
+             for name, matrix in found.items()}  # fmt: skip
+    assert alike["brand"] == pytest.approx(np.array([[1, 1, 0], [1, 1, 0], [0, 0, 0]]), abs=1e-6)
+    # The lid is in Home too, and in a category of its own.
+    assert alike["category"][0, 1] == pytest.approx(1)
+    assert 0 < alike["category"][0, 2] < 1
+    # 'red' is the one word that two products share.
+    assert alike["words"] == pytest.approx(np.array([[1, 1, 0], [1, 1, 0], [0, 0, 0]]), abs=1e-6)
+    # Without what both share, two vectors are opposite; a product without a text is like none.
+    assert alike["meaning"] == pytest.approx(np.array([[1, -1, 0], [-1, 1, 0], [0, 0, 0]]), abs=1e-6)
+    # Both lead to the product outside, and each to itself.
+    assert 0 < alike["SEEN"][0, 1] < 1
+    assert not alike["SEEN"][2].any()
+
+
+def test_a_shop_without_texts_brands_or_categories_has_no_such_similarity() -> None:
+    bought = pl.DataFrame({"user_id": ["u", "u"], "product_id": ["cup", "jar"]})
+    plain = graph_of(check_shop("plain", products=PRODUCTS.select("product_id"), purchases=bought))
+    found = product_features(plain, products=np.arange(4), text=np.zeros((4, 2), dtype=np.float32))
+    assert all(not np.asarray(matrix.sum()).any() for matrix in found.values())
+
+
+def test_unlisted_products_are_not_ranked_but_lead_to_likeness() -> None:
+    shop = graph()
+    task = make_task(
+        "test", shop, known=shop.bought, later=shop.bought, weighing=Weighing(exponent=1.0, half_life=1e30), now=1,
+        min_buyers=0,
+    )  # fmt: skip
+    assert task.products.tolist() == [0, 1, 2]
+
+
+def test_content_moves_weight_to_its_shares_and_a_too_large_shop_gets_the_cosine(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    planted = graph_of(synthetic_shop(users=60, products=30))
+    split = split_purchases(planted, SplitConfig(), seed=0)
+    task = make_task(
+        "validation", planted, known=split.past, later=split.validation, weighing=Weighing(0.5, 1e30),
+        now=split.validation_from, min_buyers=1,
+    )  # fmt: skip
+    text = np.eye(len(planted.products), 8, dtype=np.float32)
+    features = product_features(planted, products=task.products, text=text[task.products])
+    count = len(task.products)
+    for content, expected in ((0.0, set()), (1.0, {"brand", "category", "text", "links"})):
+        recipe = Recipe(per_product=5, content=content)
+        base = fit_base(task, features, recipe, ClosedFormConfig(), times_known=True)
+        assert set(base.other_shares(0, count)) == expected
+    monkeypatch.setattr("gnn.base.exact_way", lambda *_: None)
+    assert isinstance(fit_base(task, features, recipe, ClosedFormConfig(), times_known=True), CoPurchase)
