@@ -7,6 +7,7 @@ Ends with code 1 where the two stores differ in an answer, the graph or the edge
 
 from __future__ import annotations
 
+import resource
 import statistics
 import sys
 import time
@@ -54,6 +55,11 @@ def timed(ask: Callable[[], Answer]) -> tuple[Answer, float]:
     return answer, time.perf_counter() - start
 
 
+def memory() -> float:
+    """Return the most memory that this process has had, in MB."""
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+
+
 def tell(what: str, count: int, seconds: float, *, wanted: float | None = None) -> None:
     """Print a rate, and its ratio to the wanted one."""
     rate = count / seconds
@@ -99,9 +105,13 @@ def main(config: BenchmarkConfig) -> None:
         related = ladybug.read_results("RELATED", run.name)
         edges = sum(len(frame) for frame in tables.edges.values())
         new = store.layout() is None
+        before = memory()
         _, seconds = timed(lambda: store.replace_graph(tables))
         if new:
             tell("load", edges + sum(len(frame) for frame in tables.nodes.values()), seconds, wanted=WANTED["load"])
+        print(
+            f"memory of the client: {before:,.0f} MB with the tables, {memory():,.0f} MB at most while they were loaded"
+        )
         found, seconds = timed(store.read_graph)
         tell("read edges (and all nodes)", edges, seconds, wanted=WANTED["read"])
         same = found.fingerprint() == tables.fingerprint()

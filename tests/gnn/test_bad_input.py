@@ -110,7 +110,7 @@ def test_a_shop_that_cannot_be_learned_from_is_refused_and_leaves_no_run(
     ("make", "sentence"),
     [
         (lambda: TrainConfig(k=0), "k is 0; give 1 or more"),
-        (lambda: TrainConfig(min_buyers=0), "min_buyers is 0; give 1 or more"),
+        (lambda: TrainConfig(min_buyers=-1), "min_buyers is -1; give 0 or more"),
         (lambda: TrainConfig(seed=-1), "seed is -1; give 0 or more"),
         (lambda: TrainConfig(run="../elsewhere"), "run is '../elsewhere'; give letters, digits"),
         (lambda: TrainConfig(run=".hidden"), "run is '.hidden'; give letters, digits"),

@@ -238,7 +238,7 @@ def test_a_new_purchase_counts_at_the_next_export_and_is_refused_by_evaluate(own
     was = by_user(before)
     for other in others[:20]:
         assert after[other]["product_id"].to_list() == was[other]["product_id"].to_list()
-        aged = was[other]["score"] * 0.5 ** (1 / 60)
+        aged = was[other]["score"] * 0.5 ** (1 / 70 * 0.35)
         assert after[other]["score"].to_list() == pytest.approx(aged.to_list(), rel=1e-9)
     with open_store(address, read_only=True) as store:
         run = store.run_record("synthetic")

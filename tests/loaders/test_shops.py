@@ -22,8 +22,8 @@ def test_a_path_is_a_folder_of_tables(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("source", ["complete_journey", ""])
 def test_an_unknown_shop_is_refused_with_what_is_accepted(source: str) -> None:
-    sentence = f"no shop '{source}'; give 'complete-journey', 'synthetic', 'amazon-beauty', 'amazon-beauty-b' or the path of a folder with tables"
-    with pytest.raises(InputError, match=sentence):
+    known = "'complete-journey', 'synthetic', 'amazon-beauty', 'amazon-beauty-b'"
+    with pytest.raises(InputError, match=f"no shop '{source}'; give {known} or the path of a folder with tables"):
         load_shop(source)
 
 
