@@ -127,7 +127,7 @@ class RelatedConfig:
     per_product: int = 200
     """Edges kept for each product, the largest by absolute weight."""
 
-    gates: tuple[float, ...] = (0.0, 2.0, 4.0)
+    gates: tuple[float, ...] = (0.0, 0.5, 1.0, 2.0)
     """Strengths tried for the network's gate on the closed form's weights."""
 
     trends: tuple[float, ...] = (0.5, 0.0, 1.0)
