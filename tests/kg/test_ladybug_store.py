@@ -12,6 +12,7 @@ from polars.testing import assert_frame_equal
 
 from kg.build import graph_tables
 from kg.ladybug_store import LadybugStore
+from kg.schema import VERSION
 from kg.store import open_store
 from loaders.errors import InputError
 from tests.kg.small_shop import FIRST_RUN, PURCHASES, RELATED, small_shop
@@ -23,6 +24,7 @@ CRASH = """
 import os, signal, sys
 from kg.build import graph_tables
 from kg.ladybug_store import LadybugStore
+from kg.schema import VERSION
 from kg.store import open_store
 from tests.kg.small_shop import FIRST_RUN, PURCHASES, RELATED, run_record, small_shop
 
@@ -49,6 +51,7 @@ else:
 
 HOLD = """
 import sys
+from kg.schema import VERSION
 from kg.store import open_store
 with open_store(sys.argv[1]):
     print("open", flush=True)
@@ -125,7 +128,9 @@ def test_a_graph_of_another_schema_version_is_refused(address: str) -> None:
         # A field that this version does not know.
         store._run("MATCH (g:Graph) SET g.layout = $layout", {"layout": json.dumps(old | {"era": "stone"})})
     with open_store(address) as store:
-        with pytest.raises(InputError, match="has schema version 0 and this program reads version 1; delete the file"):
+        with pytest.raises(
+            InputError, match=f"has schema version 0 and this program reads version {VERSION}; delete the file"
+        ):
             store.layout()
         with pytest.raises(InputError, match="schema version 0"):
             store.read_graph()

@@ -25,6 +25,7 @@ from kg.graph import GraphTables
 from kg.load import load_graph
 from kg.neo4j_connection import place_of, require_version, why
 from kg.neo4j_store import Neo4jStore
+from kg.schema import VERSION
 from kg.store import GraphStore, open_store
 from loaders.errors import InputError
 from tests.kg.neo4j_for_tests import Server
@@ -191,7 +192,11 @@ def test_the_nodes_of_another_program_are_not_deleted(empty_server: Server, ask:
 
 
 def test_a_graph_of_an_older_schema_asks_to_be_loaded_anew(filled: Server, ask: Callable[..., object]) -> None:
-    ask("MATCH (g:Graph) SET g.layout = replace(g.layout, '\"version\": 1', '\"version\": 0')")
+    ask(
+        "MATCH (g:Graph) SET g.layout = replace(g.layout, $now, $then)",
+        now=f'"version": {VERSION}',
+        then='"version": 0',
+    )
     with open_store(filled.uri) as store, pytest.raises(InputError, match=r"schema version 0 .* empty the database"):
         store.read_graph()
 
@@ -288,6 +293,7 @@ def test_a_link_of_the_shop_that_went_is_deleted(filled: Server, ask: Callable[.
 LOADER = """
 import sys
 from kg.build import graph_tables
+from kg.schema import VERSION
 from kg.store import open_store
 from loaders.shops import load_shop
 tables = graph_tables(load_shop("synthetic"))
