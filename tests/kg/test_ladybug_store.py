@@ -24,7 +24,6 @@ CRASH = """
 import os, signal, sys
 from kg.build import graph_tables
 from kg.ladybug_store import LadybugStore
-from kg.schema import VERSION
 from kg.store import open_store
 from tests.kg.small_shop import FIRST_RUN, PURCHASES, RELATED, run_record, small_shop
 
@@ -51,7 +50,6 @@ else:
 
 HOLD = """
 import sys
-from kg.schema import VERSION
 from kg.store import open_store
 with open_store(sys.argv[1]):
     print("open", flush=True)

@@ -293,7 +293,6 @@ def test_a_link_of_the_shop_that_went_is_deleted(filled: Server, ask: Callable[.
 LOADER = """
 import sys
 from kg.build import graph_tables
-from kg.schema import VERSION
 from kg.store import open_store
 from loaders.shops import load_shop
 tables = graph_tables(load_shop("synthetic"))
