@@ -151,6 +151,14 @@ class Connection:
         except (DriverError, Neo4jError) as error:
             raise InputError(self._sentence(error)) from error
 
+    def try_once(self, text: str, parameters: Mapping[str, Any]) -> None:
+        """Do one statement without trying again; raise at once where it fails."""
+        try:
+            with self._driver.session(database=self._database) as session:
+                session.run(text, dict(parameters)).consume()
+        except (DriverError, Neo4jError) as error:
+            raise InputError(self._sentence(error)) from error
+
     def _sentence(self, error: DriverError | Neo4jError, *, was_there: bool = True) -> str:
         return why(error, address=self.address, user=self._user, was_there=was_there)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import secrets
 import time
 from collections.abc import Mapping
+from contextlib import suppress
 from types import TracebackType
 from typing import Any, Self
 
@@ -63,12 +64,13 @@ class WriteLock:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        # After an error the server may be gone; the lease ends by itself, and the first error is the one to show.
-        try:
-            self._connection.write([(RELEASE, {"owner": self._own["owner"]})])
-        except InputError:
-            if error is None:
-                raise
+        release = {"owner": self._own["owner"]}
+        if error is None:
+            self._connection.write([(RELEASE, release)])
+            return
+        # The server may be gone: no second wait for it. The lease ends by itself; the first error is the one to show.
+        with suppress(InputError):
+            self._connection.try_once(RELEASE, release)
 
     def keep(self) -> None:
         """Renew the lease, where long reading stands between two writes."""

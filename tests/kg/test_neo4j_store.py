@@ -292,9 +292,12 @@ def test_a_link_of_the_shop_that_went_is_deleted(filled: Server, ask: Callable[.
 
 LOADER = """
 import sys
+from kg import neo4j_connection
 from kg.build import graph_tables
 from kg.store import open_store
 from loaders.shops import load_shop
+# Less patience with a server that is gone, for the sake of the test's time.
+neo4j_connection.RETRY_SECONDS = 2.0
 tables = graph_tables(load_shop("synthetic"))
 print("ready", flush=True)
 with open_store(sys.argv[1]) as store:
@@ -381,7 +384,8 @@ def test_a_server_that_is_killed_in_the_middle_is_named_and_the_next_load_mends_
     process = start_loader(empty_server.uri)
     time.sleep(random.Random(seed).uniform(0.1, 1.2))  # noqa: S311
     empty_server.kill()
-    process.communicate(timeout=60)
+    # The driver tries again for a quarter of a minute, its last pause as long again.
+    process.communicate(timeout=180)
     empty_server.restart()
     with open_store(empty_server.uri) as store:
         store.replace_graph(synthetic)
