@@ -10,9 +10,9 @@ from scipy import sparse
 from gnn.closed_form import Similarity, closed_form, exact_way
 from gnn.co_purchase import CoPurchase
 from gnn.config import ClosedFormConfig
-from gnn.evaluate import Task
 from gnn.history import Weighing, history_weights
 from gnn.related import Base, Recipe
+from gnn.task import Task
 
 SHRINK = 10.0
 """Shrinkage of the co-purchase cosine where the shop is too large for the closed form."""
@@ -46,5 +46,5 @@ def fit_base(
         for name, matrix in features.items()
     ]
     if exact_way(bought, similarities) is None:
-        return CoPurchase(task.seen, shrink=SHRINK)
+        return CoPurchase(task.bought, shrink=SHRINK)
     return closed_form(bought, similarities, ridge=recipe.ridge * scale)

@@ -9,10 +9,11 @@ import numpy as np
 from jaxtyping import Float
 
 from gnn.config import TrainConfig
-from gnn.evaluate import Task, evaluate
+from gnn.evaluate import evaluate
 from gnn.fit import FittedNetwork
 from gnn.ranking import RelatedRecommender
 from gnn.related import Base, Recipe, Related, related_edges
+from gnn.task import Task
 
 FitBase = Callable[[Recipe], Base]
 

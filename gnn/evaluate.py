@@ -5,23 +5,20 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-import polars as pl
 import tyro
-from jaxtyping import Int
 from scipy import sparse
 
 from gnn.baselines import NetworkAlone, popularity
 from gnn.co_purchase import CoPurchase
 from gnn.fit import FittedNetwork
-from gnn.history import Weighing, binary, history_weights, ranked_products
 from gnn.metrics import Row, measure
 from gnn.ranking import Recommender, RelatedRecommender, rank
 from gnn.related import Recipe, related_edges, related_matrix
 from gnn.report import as_markdown
 from gnn.run import RunFolder
 from gnn.split import split_purchases
+from gnn.task import Task, make_task
 from kg.build import build_graph, results_by_position
-from kg.graph import Graph
 from kg.store import open_store
 from loaders.errors import run_command
 
@@ -29,34 +26,6 @@ CUTOFFS = (10, 20)
 OURS = "Cartograph"
 NEIGHBOURS = 200
 SHRINK = 10.0
-
-
-@dataclass(frozen=True)
-class Task:
-    """What is known before a moment, and what has to be found after it."""
-
-    name: str
-    """``validation`` or ``test``."""
-
-    known: pl.DataFrame
-    """Purchases before the moment: ``user``, ``product`` (positions), ``at``."""
-
-    products: Int[np.ndarray, " products"]
-    """Sorted positions of the products that can be ranked: the columns of all matrices."""
-
-    history: sparse.csr_array
-    """a(u, j), users × products."""
-
-    relevant: sparse.csr_array
-    """1 where a user bought, later, one of these products for the first time."""
-
-    now: int
-    """The moment, in seconds (UTC)."""
-
-    @property
-    def seen(self) -> sparse.csr_array:
-        """1 where a user had bought the product before."""
-        return binary(self.history)
 
 
 @dataclass(frozen=True)
@@ -73,28 +42,6 @@ class EvaluateConfig:
     """File that holds the password of a Neo4j; by default NEO4J_PASSWORD or the file NEO4J_PASSWORD_FILE."""
 
 
-def make_task(
-    name: str,
-    graph: Graph,
-    *,
-    known: pl.DataFrame,
-    later: pl.DataFrame,
-    weighing: Weighing,
-    now: int,
-    min_buyers: int,
-) -> Task:
-    """Return the task of finding the purchases of ``later`` that are new to their user, from those in ``known``."""
-    products = ranked_products(known, listed=graph.listed, min_buyers=min_buyers)
-    num_users = len(graph.users)
-    history = history_weights(known, products=products, num_users=num_users, weighing=weighing, now=now)
-    pairs = later.select("user", "product").unique().filter(pl.col("product").is_in(products)).sort("user", "product")
-    new = pairs.join(known, on=["user", "product"], how="anti", maintain_order="left")
-    columns = np.searchsorted(products, new["product"].to_numpy())
-    shape = (num_users, len(products))
-    relevant = sparse.csr_array((np.ones(len(new)), (new["user"].to_numpy(), columns)), shape=shape)
-    return Task(name=name, known=known, products=products, history=history, relevant=relevant, now=now)
-
-
 def evaluate(recommender: Recommender, task: Task) -> Row:
     """Return the measures of one recommender by full ranking over all products of the task."""
     ranked = rank(recommender, seen=task.seen, k=max(CUTOFFS))
@@ -105,7 +52,7 @@ def evaluate_all(task: Task, *, related: sparse.csr_array, fitted: FittedNetwork
     """Return the table: plain baselines, the network alone, and ours."""
     as_ever = np.ones(len(task.products))
     neighbours = [Recipe(per_product=NEIGHBOURS)]
-    (item_knn,) = related_edges(CoPurchase(task.seen, shrink=SHRINK), neighbours, fitted=None, trend=as_ever)
+    (item_knn,) = related_edges(CoPurchase(task.bought, shrink=SHRINK), neighbours, fitted=None, trend=as_ever)
     recommenders: list[Recommender] = [
         popularity(task.known, products=task.products, weeks=None, now=task.now),
         *([popularity(task.known, products=task.products, weeks=8, now=task.now)] if times_known else []),

@@ -24,7 +24,7 @@ from gnn.base import fit_base
 from gnn.baselines import NetworkAlone
 from gnn.choose import choose
 from gnn.config import RelatedConfig, TrainConfig
-from gnn.evaluate import Task, evaluate, evaluate_all, make_task
+from gnn.evaluate import evaluate, evaluate_all
 from gnn.export import deliver, ranked_edges, related_by_id, write_recommended
 from gnn.fit import FittedNetwork, fit_network
 from gnn.hetero import hetero_data
@@ -35,6 +35,7 @@ from gnn.run import Manifest, RunFolder, new_run, program_commit, program_versio
 from gnn.show import three_explanations
 from gnn.similarity import product_features
 from gnn.split import Split, split_purchases
+from gnn.task import Task, make_task
 from gnn.text import encode_texts
 from kg.build import build_graph, results_by_position
 from kg.graph import Graph

@@ -11,9 +11,9 @@ from scipy import sparse
 
 from gnn.base import fit_base
 from gnn.config import ClosedFormConfig
-from gnn.evaluate import Task
 from gnn.related import Base, Recipe
 from gnn.similarity import product_features
+from gnn.task import Task
 from kg.build import build_graph, graph_tables
 from kg.graph import Graph
 from loaders.tables import Shop, check_shop

@@ -11,13 +11,14 @@ import torch
 from gnn.baselines import NetworkAlone, popularity
 from gnn.choose import choose
 from gnn.config import ClosedFormConfig, HistoryConfig, NetworkConfig, RelatedConfig, SplitConfig, TrainConfig
-from gnn.evaluate import Task, evaluate, make_task
+from gnn.evaluate import evaluate
 from gnn.fit import EpochRecord, FittedNetwork, Validate, fit_network
 from gnn.hetero import hetero_data
 from gnn.history import Weighing
 from gnn.ranking import RelatedRecommender
 from gnn.related import related_edges
 from gnn.split import split_purchases
+from gnn.task import Task, make_task
 from kg.graph import Graph
 from loaders.synthetic import synthetic_shop
 from tests.gnn.shops import base_of, graph_of, purchases

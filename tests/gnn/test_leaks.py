@@ -11,12 +11,13 @@ import torch
 
 from gnn.choose import Choice, choose
 from gnn.config import HistoryConfig, NetworkConfig, SplitConfig, TrainConfig
-from gnn.evaluate import NetworkAlone, Task, evaluate, make_task
+from gnn.evaluate import NetworkAlone, evaluate
 from gnn.fit import FittedNetwork, fit_network
 from gnn.hetero import hetero_data
 from gnn.history import Weighing, trend
 from gnn.related import Recipe, related_edges
 from gnn.split import Split, split_purchases
+from gnn.task import Task, make_task
 from kg.graph import Graph
 from loaders.synthetic import synthetic_shop
 from loaders.tables import Shop, check_shop

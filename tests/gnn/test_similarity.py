@@ -9,11 +9,11 @@ import pytest
 from gnn.base import fit_base
 from gnn.co_purchase import CoPurchase
 from gnn.config import ClosedFormConfig, SplitConfig
-from gnn.evaluate import make_task
 from gnn.history import Weighing
 from gnn.related import Recipe
 from gnn.similarity import product_features
 from gnn.split import split_purchases
+from gnn.task import make_task
 from kg.graph import Graph
 from loaders.synthetic import synthetic_shop
 from loaders.tables import check_shop

@@ -1,0 +1,67 @@
+"""What can be fitted, searched and compared: a model is its settings, and says where good values of them may lie."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Protocol, runtime_checkable
+
+import numpy as np
+import torch
+from jaxtyping import Float
+
+from gnn.ranking import Recommender
+from gnn.task import Task
+from kg.graph import Graph
+
+
+@dataclass(frozen=True)
+class Range:
+    """The values from ``low`` to ``high``, both included."""
+
+    low: float
+    high: float
+    log: bool = False
+    """Whether factors count rather than differences."""
+
+    whole: bool = False
+    """Whether only whole numbers are meant."""
+
+
+Space = Mapping[str, "Range | tuple[float | str, ...]"]
+"""Setting → where to look for its value: a range, or the values themselves."""
+
+
+@dataclass(frozen=True)
+class Content:
+    """What a model may know beside the task's purchases, and where it computes."""
+
+    graph: Graph
+    """Of its purchases a model reads none: those it may know are in the task."""
+
+    text: Float[np.ndarray, "nodes dimension"]
+    """The text vector of every product of the graph; zeros where there is no text."""
+
+    times_known: bool
+    """Whether ``at`` is a time, so that age can weigh."""
+
+    device: torch.device
+
+
+@runtime_checkable
+class Model(Protocol):
+    """The settings of a recommender that can be fitted; a frozen dataclass whose fields are named in ``space``."""
+
+    @property
+    def name(self) -> str:
+        """What result tables call it."""
+        ...
+
+    @property
+    def space(self) -> Space:
+        """Where good settings may lie; what is not named here stays as it is."""
+        ...
+
+    def fit(self, task: Task, content: Content, *, seed: int) -> Recommender:
+        """Return the recommender fitted to what ``task`` knows; all chance comes from ``seed``."""
+        ...
