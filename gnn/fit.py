@@ -104,6 +104,7 @@ def make_network(data: HeteroData, config: NetworkConfig, *, device: torch.devic
             dimension=config.dimension,
             layers=config.layers,
             temperature=config.temperature,
+            device=device,
             seed=seed,
         ).to(device)
     links = {relation for source, relation, target in data.edge_types if source == target == "product"}

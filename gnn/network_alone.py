@@ -56,6 +56,9 @@ class GraphNetworkAlone:
     hidden_share: float = 0.3
     """Part of each user's products that is hidden from her and has to be predicted."""
 
+    batch_users: int = 512
+    """Users in one step: each step passes messages over the whole graph, so more of them make a pass cheaper."""
+
     epochs: int = 15
     """Passes over the users."""
 
@@ -86,6 +89,7 @@ class GraphNetworkAlone:
             learning_rate=self.learning_rate,
             temperature=self.temperature,
             hidden_share=self.hidden_share,
+            batch_users=self.batch_users,
         )
         fitted = fit_network(data, task.history, config=config, device=content.device, seed=seed, epochs=self.epochs)
         return NetworkAlone(self.name, task.history, fitted)
