@@ -63,6 +63,11 @@ class Dense:
         """Return these rows of P."""
         return self.inverse[start:stop]
 
+    def after(self, weights: sparse.csr_array) -> Float[np.ndarray, "rows products"]:
+        """Return ``weights`` (rows × products, 32 bits) times P."""
+        product: np.ndarray = weights @ self.inverse
+        return product
+
 
 @dataclass(frozen=True)
 class Woodbury:
@@ -81,6 +86,13 @@ class Woodbury:
     def rows(self, start: int, stop: int) -> Float[np.ndarray, "rows products"]:
         """Return these rows of P."""
         return _scaled_identity_minus(self.left, self.right, self.ridge, start=start, stop=stop)
+
+    def after(self, weights: sparse.csr_array) -> Float[np.ndarray, "rows products"]:
+        """Return ``weights`` (rows × products, 32 bits) times P."""
+        parts = tuple(part.numpy() for part in (self.left.values(), self.left.col_indices(), self.left.crow_indices()))
+        left = sparse.csr_array(parts, shape=tuple(self.left.shape))
+        product: np.ndarray = weights.toarray() - (weights @ left).toarray() @ self.right.numpy()
+        return product / np.float32(self.ridge)
 
 
 Inverse = Dense | Woodbury
@@ -115,6 +127,13 @@ class ClosedForm:
         """Yield the first row of each block and its rows of B."""
         for start in range(0, self.num_products, BLOCK_PRODUCTS):
             yield start, self.rows(start, min(start + BLOCK_PRODUCTS, self.num_products))
+
+    def scores(self, history: sparse.csr_array) -> Float[np.ndarray, "users products"]:
+        """Return ``history`` (users × products) times B, without making B."""
+        weights = sparse.csr_array(history, dtype=np.float32)
+        # history · (I - P · diag(1 / diag P)); I, so that the diagonal of B is 0.
+        scores: np.ndarray = history.toarray() - self.inverse.after(weights) / self.inverse.diagonal
+        return scores
 
     def other_shares(self, start: int, stop: int) -> dict[str, Float[np.ndarray, "rows products"]]:
         """Return the shares of the similarities in these rows of B; what they leave of B is that of the purchases."""

@@ -46,11 +46,14 @@ class HistoryConfig:
 class NetworkConfig:
     """The graph network."""
 
+    kind: Literal["linear", "sage", "hgt"] = "linear"
+    """How vectors are propagated: linearly with learned weights, by GraphSAGE, or by a graph transformer (HGT)."""
+
     dimension: int = 64
     """Length of the query and key vectors."""
 
     layers: int = 2
-    """How many times co-purchases are propagated."""
+    """How many times co-purchases are propagated (linear), or layers of message passing (sage, hgt)."""
 
     learning_rate: float = 0.01
     """Step size of AdamW."""

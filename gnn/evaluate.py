@@ -5,15 +5,18 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+import torch
 import tyro
 from scipy import sparse
 
-from gnn.baselines import NetworkAlone, popularity
-from gnn.co_purchase import CoPurchase
 from gnn.fit import FittedNetwork
 from gnn.metrics import Row, measure
+from gnn.model import Content, Model
+from gnn.neighbours import ItemKNN
+from gnn.network_alone import NAMES, NetworkAlone
+from gnn.popularity import Popularity, PopularityLastWeeks
 from gnn.ranking import Recommender, RelatedRecommender, rank
-from gnn.related import Recipe, related_edges, related_matrix
+from gnn.related import related_matrix
 from gnn.report import as_markdown
 from gnn.run import RunFolder
 from gnn.split import split_purchases
@@ -24,8 +27,6 @@ from loaders.errors import run_command
 
 CUTOFFS = (10, 20)
 OURS = "Cartograph"
-NEIGHBOURS = 200
-SHRINK = 10.0
 
 
 @dataclass(frozen=True)
@@ -48,16 +49,12 @@ def evaluate(recommender: Recommender, task: Task) -> Row:
     return Row(recommender=recommender.name, measures=measure(ranked.products, task.relevant, cutoffs=CUTOFFS))
 
 
-def evaluate_all(task: Task, *, related: sparse.csr_array, fitted: FittedNetwork, times_known: bool) -> list[Row]:
-    """Return the table: plain baselines, the network alone, and ours."""
-    as_ever = np.ones(len(task.products))
-    neighbours = [Recipe(per_product=NEIGHBOURS)]
-    (item_knn,) = related_edges(CoPurchase(task.bought, shrink=SHRINK), neighbours, fitted=None, trend=as_ever)
+def evaluate_all(task: Task, content: Content, *, related: sparse.csr_array, fitted: FittedNetwork) -> list[Row]:
+    """Return the table: the baselines that are fitted in no time, the network alone, and ours."""
+    plain: list[Model] = [Popularity(), *([PopularityLastWeeks()] if content.times_known else []), ItemKNN()]
     recommenders: list[Recommender] = [
-        popularity(task.known, products=task.products, weeks=None, now=task.now),
-        *([popularity(task.known, products=task.products, weeks=8, now=task.now)] if times_known else []),
-        RelatedRecommender("ItemKNN", task.history, item_knn.matrix(len(task.products))),
-        NetworkAlone("graph network alone", task.history, fitted),
+        *(model.fit(task, content, seed=0) for model in plain),
+        NetworkAlone(NAMES["linear"], task.history, fitted),
         RelatedRecommender(OURS, task.history, related),
     ]
     return [evaluate(recommender, task) for recommender in recommenders]
@@ -80,12 +77,10 @@ def evaluate_run(folder: RunFolder, *, password_file: str | None = None) -> list
         now=split.test_from,
         min_buyers=config.min_buyers,
     )
-    return evaluate_all(
-        task,
-        related=related_matrix(edges, task.products),
-        fitted=folder.fitted(),
-        times_known=split.way == "by time",
-    )
+    # None of the plain baselines reads a text.
+    no_text = np.zeros((len(graph.products), 0), dtype=np.float32)
+    content = Content(graph, no_text, times_known=split.way == "by time", device=torch.device("cpu"))
+    return evaluate_all(task, content, related=related_matrix(edges, task.products), fitted=folder.fitted())
 
 
 def main() -> None:

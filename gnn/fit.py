@@ -16,7 +16,8 @@ from tqdm import tqdm
 
 from gnn.config import NetworkConfig
 from gnn.losses import hidden_product_loss
-from gnn.network import BOUGHT, QueryKeyNetwork, Relation, adjacency, as_tensor, product_relations
+from gnn.message_passing import MessagePassingNetwork
+from gnn.network import BOUGHT, ProductNetwork, QueryKeyNetwork, Relation, adjacency, as_tensor, product_relations
 from loaders.errors import InputError
 
 
@@ -94,8 +95,18 @@ def fit_network(
     )
 
 
-def make_network(data: HeteroData, config: NetworkConfig, *, device: torch.device, seed: int) -> QueryKeyNetwork:
+def make_network(data: HeteroData, config: NetworkConfig, *, device: torch.device, seed: int) -> ProductNetwork:
     """Return an untrained network for the products and relations of ``data``."""
+    if config.kind != "linear":
+        return MessagePassingNetwork(
+            data,
+            kind=config.kind,
+            dimension=config.dimension,
+            layers=config.layers,
+            temperature=config.temperature,
+            device=device,
+            seed=seed,
+        ).to(device)
     links = {relation for source, relation, target in data.edge_types if source == target == "product"}
     return QueryKeyNetwork(
         data["product"].x,
@@ -108,14 +119,14 @@ def make_network(data: HeteroData, config: NetworkConfig, *, device: torch.devic
     ).to(device)
 
 
-def _vectors(network: QueryKeyNetwork, bought: Relation) -> tuple[np.ndarray, np.ndarray]:
+def _vectors(network: ProductNetwork, bought: Relation) -> tuple[np.ndarray, np.ndarray]:
     with torch.no_grad():
         queries, keys = network(bought)
     return queries.cpu().numpy(), keys.cpu().numpy()
 
 
 def _epoch(
-    network: QueryKeyNetwork,
+    network: ProductNetwork,
     bought: sparse.csr_array,
     history: sparse.csr_array,
     *,

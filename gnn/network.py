@@ -84,7 +84,38 @@ def product_relations(data: HeteroData, device: torch.device) -> dict[str, Relat
     }
 
 
-class QueryKeyNetwork(nn.Module):
+class ProductNetwork(nn.Module):
+    """What all kinds share: product vectors to start from, by id and text, and how a user's score is made of the last.
+
+    No user has an id here: she is the sum of the queries of what she bought.
+    """
+
+    def __init__(
+        self, text: Float[Tensor, "products text"], *, dimension: int, temperature: float, rng: torch.Generator
+    ) -> None:
+        super().__init__()
+        self.text: Tensor
+        self.register_buffer("text", _centred(text), persistent=False)
+        num_products, text_dimension = text.shape
+        self.identity = nn.Parameter(START_SCALE * torch.randn(num_products, dimension, generator=rng))
+        bound = text_dimension**-0.5
+        self.projection = nn.Parameter(bound * (2 * torch.rand(text_dimension, dimension, generator=rng) - 1))
+        self.turn = nn.Parameter(torch.eye(dimension))
+        self.popularity = nn.Parameter(torch.zeros(num_products))
+        self.log_temperature = nn.Parameter(torch.tensor(float(np.log(temperature))))
+
+    def start(self) -> Float[Tensor, "products dimension"]:
+        """Return the vectors before any propagation."""
+        return self.identity + self.text @ self.projection
+
+    def scores(
+        self, users: Float[Tensor, "users dimension"], keys: Float[Tensor, "products dimension"]
+    ) -> Float[Tensor, "users products"]:
+        """Return cosine / temperature + popularity; the larger, the likelier."""
+        return normalize(users, dim=1) @ keys.T / self.log_temperature.exp() + self.popularity
+
+
+class QueryKeyNetwork(ProductNetwork):
     """Product vectors from id and text, mixed over relations with learned weights; nothing in it but the text is given.
 
     The query says what a product's buyer wants next, the key how a product answers. Both are linear in the start
@@ -103,28 +134,19 @@ class QueryKeyNetwork(nn.Module):
         temperature: float,
         rng: torch.Generator,
     ) -> None:
-        super().__init__()
+        super().__init__(text, dimension=dimension, temperature=temperature, rng=rng)
         self.relations = dict(relations)
         self.one_hop = one_hop
         self.layers = layers
-        self.text: Tensor
-        self.register_buffer("text", _centred(text), persistent=False)
-        num_products, text_dimension = text.shape
-        self.identity = nn.Parameter(START_SCALE * torch.randn(num_products, dimension, generator=rng))
-        bound = text_dimension**-0.5
-        self.projection = nn.Parameter(bound * (2 * torch.rand(text_dimension, dimension, generator=rng) - 1))
-        self.turn = nn.Parameter(torch.eye(dimension))
         parts = 1 + len(self.relations) + len(self.one_hop) + layers
         self.query_weights = nn.Parameter(torch.ones(parts))
         self.key_weights = nn.Parameter(torch.ones(parts))
-        self.popularity = nn.Parameter(torch.zeros(num_products))
-        self.log_temperature = nn.Parameter(torch.tensor(float(np.log(temperature))))
 
     def forward(
         self, bought: Relation
     ) -> tuple[Float[Tensor, "products dimension"], Float[Tensor, "products dimension"]]:
         """Return the queries, and the keys at unit length, as these purchases (users × products) propagate them."""
-        start = self.identity + self.text @ self.projection
+        start = self.start()
         parts = [start]
         for name, relation in self.relations.items():
             if name in self.one_hop:
@@ -138,12 +160,6 @@ class QueryKeyNetwork(nn.Module):
         query = sum(weight * part for weight, part in zip(self.query_weights, parts, strict=True))
         key = sum(weight * part for weight, part in zip(self.key_weights, parts, strict=True))
         return query @ self.turn, normalize(key, dim=1)
-
-    def scores(
-        self, users: Float[Tensor, "users dimension"], keys: Float[Tensor, "products dimension"]
-    ) -> Float[Tensor, "users products"]:
-        """Return cosine / temperature + popularity; the larger, the likelier."""
-        return normalize(users, dim=1) @ keys.T / self.log_temperature.exp() + self.popularity
 
 
 def _centred(text: Float[Tensor, "products text"]) -> Float[Tensor, "products text"]:

@@ -21,17 +21,31 @@ def product_features(
     Rows have unit length or are empty. Features that few products share weigh more (idf). ``text`` holds the vectors of
     these products. A link's features are the products it leads to, ranked or not, and the product itself.
     """
-    position = np.full(len(graph.products), -1)
-    position[products] = np.arange(len(products))
+    position = _position(graph, products)
     words = [each or "" for each in graph.products["text"].gather(products)]
     links: Mapping[str, pl.DataFrame] = graph.links
     return {
-        "brand": _unit_idf(_pairs(graph.has_brand, position, len(graph.brands), len(products))),
-        "category": _unit_idf(_pairs(graph.in_category, position, len(graph.categories), len(products))),
+        **brand_and_category(graph, products=products),
         "words": _words(words),
         "meaning": _centred(text),
         **{name: _link_features(frame, position, products) for name, frame in sorted(links.items())},
     }
+
+
+def brand_and_category(graph: Graph, *, products: Int[np.ndarray, " products"]) -> dict[str, sparse.csr_array]:
+    """Return the features ``brand`` and ``category`` of ``products``."""
+    position = _position(graph, products)
+    return {
+        "brand": _unit_idf(_pairs(graph.has_brand, position, len(graph.brands), len(products))),
+        "category": _unit_idf(_pairs(graph.in_category, position, len(graph.categories), len(products))),
+    }
+
+
+def _position(graph: Graph, products: np.ndarray) -> Int[np.ndarray, " all_products"]:
+    """Return the row of each product of the graph among ``products``; -1 where it is none of them."""
+    position = np.full(len(graph.products), -1)
+    position[products] = np.arange(len(products))
+    return position
 
 
 def _pairs(frame: pl.DataFrame, position: np.ndarray, num_features: int, num_products: int) -> sparse.csr_array:

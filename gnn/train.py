@@ -21,7 +21,6 @@ import tyro
 from jaxtyping import Float
 
 from gnn.base import fit_base
-from gnn.baselines import NetworkAlone
 from gnn.choose import choose
 from gnn.config import RelatedConfig, TrainConfig
 from gnn.evaluate import evaluate, evaluate_all
@@ -29,6 +28,8 @@ from gnn.export import deliver, ranked_edges, related_by_id, write_recommended
 from gnn.fit import FittedNetwork, fit_network
 from gnn.hetero import hetero_data
 from gnn.history import Weighing, trend
+from gnn.model import Content
+from gnn.network_alone import NAMES, NetworkAlone
 from gnn.related import Base, Recipe, related_edges
 from gnn.report import Report, as_markdown
 from gnn.run import Manifest, RunFolder, new_run, program_commit, program_versions
@@ -99,9 +100,11 @@ def train(config: TrainConfig) -> None:
             choice = choose(
                 past, partial(fit, past), config, fitted=chosen_network, trend=_trend(past, split, config.related)
             )
-        evaluate_on = partial(evaluate_all, times_known=split.way == "by time")
+        content = Content(graph, text, times_known=split.way == "by time", device=device)
         with watch.stage("measure on validation"):
-            validation = evaluate_on(past, related=choice.related.matrix(len(past.products)), fitted=chosen_network)
+            validation = evaluate_all(
+                past, content, related=choice.related.matrix(len(past.products)), fitted=chosen_network
+            )
 
         # The same, fitted again on all purchases before the test part; that part is looked at once, below.
         final = make_task(
@@ -122,7 +125,7 @@ def train(config: TrainConfig) -> None:
             (related,) = related_edges(base, [choice.recipe], fitted=fitted, trend=trend_now)
         with watch.stage("measure on test"):
             test = (
-                evaluate_on(final, related=related.matrix(len(final.products)), fitted=fitted)
+                evaluate_all(final, content, related=related.matrix(len(final.products)), fitted=fitted)
                 if len(split.test)
                 else []
             )
@@ -212,7 +215,7 @@ def _fit_network(
 
     def ndcg(queries: Float[np.ndarray, "products dimension"], keys: Float[np.ndarray, "products dimension"]) -> float:
         vectors = FittedNetwork(queries=queries, keys=keys, temperature=1.0, weights={}, epochs=0)
-        return evaluate(NetworkAlone("graph network", task.history, vectors), task).measures["NDCG@10"].value
+        return evaluate(NetworkAlone(NAMES["linear"], task.history, vectors), task).measures["NDCG@10"].value
 
     return fit_network(
         data,

@@ -8,20 +8,22 @@ import numpy as np
 import pytest
 import torch
 
-from gnn.baselines import NetworkAlone, popularity
 from gnn.choose import choose
 from gnn.config import ClosedFormConfig, HistoryConfig, NetworkConfig, RelatedConfig, SplitConfig, TrainConfig
 from gnn.evaluate import evaluate
 from gnn.fit import EpochRecord, FittedNetwork, Validate, fit_network
 from gnn.hetero import hetero_data
 from gnn.history import Weighing
+from gnn.model import Content
+from gnn.network_alone import NetworkAlone
+from gnn.popularity import Popularity
 from gnn.ranking import RelatedRecommender
 from gnn.related import related_edges
 from gnn.split import split_purchases
 from gnn.task import Task, make_task
 from kg.graph import Graph
 from loaders.synthetic import synthetic_shop
-from tests.gnn.shops import base_of, graph_of, purchases
+from tests.gnn.shops import base_of, graph_of
 
 CPU = torch.device("cpu")
 SMALL = NetworkConfig(dimension=16, batch_users=64, evaluate_every=1, patience=2)
@@ -109,22 +111,13 @@ def test_the_planted_taste_is_found_by_the_network_alone_and_by_the_related_edge
         base_of(final, graph)(recipe), [recipe], fitted=network, trend=np.ones(len(final.products))
     )
     recommenders = (
-        popularity(final.known, products=final.products, weeks=None, now=final.now),
+        Popularity().fit(final, Content(graph, np.zeros((0, 0), np.float32), times_known=True, device=CPU), seed=0),
         NetworkAlone("network", final.history, network),
         RelatedRecommender("Cartograph", final.history, related.matrix(len(final.products))),
     )
     best_sellers, alone, ours = (evaluate(one, final).measures["NDCG@10"].value for one in recommenders)
     assert alone > 2 * best_sellers
     assert ours > 2 * best_sellers
-
-
-def test_popularity_counts_buyers_and_not_purchases_and_forgets_what_is_old() -> None:
-    bought = purchases((0, 4, 1), (0, 4, 2), (0, 4, 100), (1, 4, 1), (1, 6, 99), (2, 9, 99))
-    now = 100 * 86_400 + 1
-    ever = popularity(bought, products=np.array([4, 6]), weeks=None, now=now)
-    recent = popularity(bought, products=np.array([4, 6]), weeks=8, now=now)
-    assert ever.scores(np.array([7, 8])).tolist() == [[2, 1], [2, 1]]
-    assert recent.scores(np.array([0])).tolist() == [[1, 1]]
 
 
 def test_the_choice_is_the_best_of_all_that_was_tried(graph: Graph) -> None:

@@ -11,10 +11,11 @@ import torch
 
 from gnn.choose import Choice, choose
 from gnn.config import HistoryConfig, NetworkConfig, SplitConfig, TrainConfig
-from gnn.evaluate import NetworkAlone, evaluate
+from gnn.evaluate import evaluate
 from gnn.fit import FittedNetwork, fit_network
 from gnn.hetero import hetero_data
 from gnn.history import Weighing, trend
+from gnn.network_alone import NetworkAlone
 from gnn.related import Recipe, related_edges
 from gnn.split import Split, split_purchases
 from gnn.task import Task, make_task

@@ -1,0 +1,95 @@
+"""The graph network as a recommender of its own, without the closed form: linear, SAGE or HGT."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+from jaxtyping import Float, Int
+from scipy import sparse
+
+from gnn.config import NetworkConfig
+from gnn.fit import FittedNetwork, fit_network
+from gnn.hetero import hetero_data
+from gnn.model import Content, Range, Space
+from gnn.ranking import Recommender
+from gnn.task import Task
+
+NAMES = {"linear": "graph network alone", "sage": "GraphSAGE", "hgt": "HGT"}
+
+
+@dataclass(frozen=True)
+class NetworkAlone:
+    """The graph network's own scores: cosine of the user's summed queries with each key."""
+
+    name: str
+    history: sparse.csr_array
+    fitted: FittedNetwork
+
+    def scores(self, users: Int[np.ndarray, " users"]) -> Float[np.ndarray, "users products"]:
+        """Return Σ a(u, j) q(j) · k(i); its length is the same for all of a user's products, so it is left as it is."""
+        profile = self.history[users] @ self.fitted.queries.astype(np.float64)
+        scores: np.ndarray = profile @ self.fitted.keys.T.astype(np.float64)
+        return scores
+
+
+@dataclass(frozen=True)
+class GraphNetworkAlone:
+    """A graph network trained to predict hidden purchases, and nothing else."""
+
+    kind: Literal["linear", "sage", "hgt"] = "linear"
+    """How vectors are propagated over the graph."""
+
+    dimension: int = 64
+    """Length of the query and key vectors."""
+
+    layers: int = 2
+    """How many times co-purchases are propagated (linear), or layers of message passing."""
+
+    learning_rate: float = 0.01
+    """Step size of AdamW."""
+
+    temperature: float = 0.1
+    """What cosines are divided by at the start; it is learned."""
+
+    hidden_share: float = 0.3
+    """Part of each user's products that is hidden from her and has to be predicted."""
+
+    batch_users: int = 512
+    """Users in one step: each step passes messages over the whole graph, so more of them make a pass cheaper."""
+
+    epochs: int = 15
+    """Passes over the users."""
+
+    @property
+    def name(self) -> str:
+        """What result tables call it."""
+        return NAMES[self.kind]
+
+    @property
+    def space(self) -> Space:
+        """One to three steps over the graph, longer or shorter training."""
+        return {
+            "dimension": Range(32.0, 128.0, log=True, whole=True),
+            "layers": Range(1.0, 3.0, whole=True),
+            "learning_rate": Range(0.001, 0.03, log=True),
+            "temperature": Range(0.03, 0.3, log=True),
+            "hidden_share": Range(0.1, 0.7),
+            "epochs": Range(4.0, 60.0, log=True, whole=True),
+        }
+
+    def fit(self, task: Task, content: Content, *, seed: int) -> Recommender:
+        """Return the network after the last pass."""
+        data = hetero_data(content.graph, past=task.known, products=task.products, text=content.text[task.products])
+        config = NetworkConfig(
+            kind=self.kind,
+            dimension=self.dimension,
+            layers=self.layers,
+            learning_rate=self.learning_rate,
+            temperature=self.temperature,
+            hidden_share=self.hidden_share,
+            batch_users=self.batch_users,
+        )
+        fitted = fit_network(data, task.history, config=config, device=content.device, seed=seed, epochs=self.epochs)
+        return NetworkAlone(self.name, task.history, fitted)
