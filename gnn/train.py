@@ -93,7 +93,7 @@ def train(config: TrainConfig) -> None:
             now=split.validation_from,
             min_buyers=config.min_buyers,
         )
-        _require_something_to_learn(past, config)
+        require_something_to_learn(past, min_buyers=config.min_buyers)
         with watch.stage("train on the past"):
             chosen_network = learn(past, epochs=config.network.max_epochs, validate=True)
         with watch.stage("choose on validation"):
@@ -256,10 +256,11 @@ def _trend(task: Task, split: Split, config: RelatedConfig) -> Float[np.ndarray,
     )
 
 
-def _require_something_to_learn(task: Task, config: TrainConfig) -> None:
+def require_something_to_learn(task: Task, *, min_buyers: int) -> None:
+    """Raise if the validation task has no two products to relate, or nothing to find."""
     if len(task.products) < 2:
         raise InputError(
-            f"{len(task.products)} products have {config.min_buyers} or more buyers before validation; 2 are "
+            f"{len(task.products)} products have {min_buyers} or more buyers before validation; 2 are "
             "needed to relate one to another, so give a lower --min-buyers, or more purchases"
         )
     if not task.relevant.nnz:

@@ -1,0 +1,114 @@
+"""The settings that a search found: put into a model, kept in a run's folder, read back."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, fields, is_dataclass, replace
+from pathlib import Path
+from typing import Any, TypeVar
+
+from gnn.locks import locked
+from gnn.model import Model
+from loaders.errors import InputError
+
+FILE = "tuned.json"
+
+Setting = float | int | str
+Settings = dict[str, Setting]
+"""Setting → value; ``group.name`` is the setting ``name`` of the model's setting ``group``."""
+
+AnyModel = TypeVar("AnyModel", bound=Model)
+Frozen = TypeVar("Frozen")
+
+
+@dataclass(frozen=True)
+class Tuned:
+    """The best settings of a search, and what it took to find them."""
+
+    model: Model
+    """With the best settings."""
+
+    settings: Settings
+    """The best values of what the model's ``space`` names."""
+
+    score: float
+    """Of the best settings."""
+
+    default: float | None
+    """Score of the model's own settings; None where it could not be fitted with them."""
+
+    trials: int
+    """Settings tried, also by earlier and other processes."""
+
+    refused: int
+    """Those of them that the model could not be fitted with."""
+
+    seconds: float
+    """Spent on all trials together."""
+
+
+def with_settings(settings: Frozen, values: Mapping[str, Setting]) -> Frozen:
+    """Return a copy of a frozen dataclass with these values; ``group.name`` reaches into a dataclass inside it."""
+    if not is_dataclass(settings) or isinstance(settings, type):
+        raise TypeError(f"{settings!r} is no dataclass, so it has no settings")
+    names = [each.name for each in fields(settings)]
+    changed: dict[str, Any] = {}
+    inside: dict[str, Settings] = {}
+    for name, value in values.items():
+        group, dot, rest = name.partition(".")
+        if group not in names:
+            raise InputError(f"{type(settings).__name__} has no setting {group!r}; it has {', '.join(names)}")
+        if dot:
+            inside.setdefault(group, {})[rest] = value
+        else:
+            changed[group] = value
+    changed |= {group: with_settings(getattr(settings, group), part) for group, part in inside.items()}
+    return replace(settings, **changed)
+
+
+def apply_tuned(models: Iterable[AnyModel], tuned: Mapping[str, Settings]) -> tuple[AnyModel, ...]:
+    """Return the models with what was found for them by name; one that nothing was found for stays as it is."""
+    return tuple(with_settings(model, tuned.get(model.name, {})) for model in models)
+
+
+def save_tuned(folder: Path, found: Tuned, *, facts: Mapping[str, object]) -> None:
+    """Write what was found for one model to the folder's ``tuned.json``, beside that of other models.
+
+    ``facts`` say what it was found on. The file is whole at every moment, also where several processes write to it.
+    """
+    entry = {
+        "settings": found.settings,
+        "score": found.score,
+        "default": found.default,
+        "trials": found.trials,
+        "refused": found.refused,
+        "seconds": round(found.seconds, 1),
+        **facts,
+    }
+    file = folder / FILE
+    beside = folder / f".{FILE}.part"
+    with (folder / f".{FILE}.lock").open("a+b") as locks, locked(locks, 0):
+        entries = _read(file) if file.exists() else {}
+        beside.write_text(json.dumps(entries | {found.model.name: entry}, indent=2) + "\n", encoding="utf-8")
+        beside.replace(file)
+
+
+def load_tuned(folder: Path) -> dict[str, Settings]:
+    """Return the settings in the folder's ``tuned.json``, by the name of the model they were found for."""
+    return {name: entry["settings"] for name, entry in _read(folder / FILE).items()}
+
+
+def _read(file: Path) -> dict[str, dict[str, Any]]:
+    try:
+        entries = json.loads(file.read_text(encoding="utf-8"))
+    except FileNotFoundError as error:
+        raise InputError(f"no {FILE} in {str(file.parent)!r}; make it by python -m gnn.tune") from error
+    except ValueError as error:
+        raise InputError(f"{str(file)!r} is no JSON ({error}); delete it and tune again") from error
+    whole = isinstance(entries, dict) and all(
+        isinstance(entry, dict) and isinstance(entry.get("settings"), dict) for entry in entries.values()
+    )
+    if not whole:
+        raise InputError(f"{str(file)!r} does not hold settings by model; delete it and tune again")
+    return dict(entries)
