@@ -29,7 +29,7 @@ def product_features(
         "brand": _unit_idf(_pairs(graph.has_brand, position, len(graph.brands), len(products))),
         "category": _unit_idf(_pairs(graph.in_category, position, len(graph.categories), len(products))),
         "words": _words(words),
-        "meaning": _centred(text),
+        "meaning": centred(text),
         **{name: _link_features(frame, position, products) for name, frame in sorted(links.items())},
     }
 
@@ -66,7 +66,7 @@ def _words(texts: list[str]) -> sparse.csr_array:
         return sparse.csr_array((len(texts), 0), dtype=np.float32)
 
 
-def _centred(text: Float[np.ndarray, "products dimension"]) -> Float[np.ndarray, "products dimension"]:
+def centred(text: Float[np.ndarray, "products dimension"]) -> Float[np.ndarray, "products dimension"]:
     """Return the vectors without what all texts share, at unit length; a product without a text keeps its zeros."""
     given = np.linalg.norm(text, axis=1, keepdims=True) > 0
     centred = np.where(given, text - text.sum(0) / max(int(given.sum()), 1), 0.0)
