@@ -103,12 +103,24 @@ def mean(per_user: PerUser) -> Mean:
     return Mean(value=float(defined.mean()), interval=1.96 * spread / len(defined) ** 0.5, users=len(defined))
 
 
+def per_user(
+    ranked: Int[np.ndarray, "users places"], relevant: sparse.csr_array, *, cutoffs: tuple[int, ...]
+) -> dict[str, PerUser]:
+    """Return every measure at every cutoff for each user, named like ``NDCG@10``; NaN for a user without relevant ones.
+
+    Raise ValueError where the lists have fewer places than a cutoff: a short list is padded, never cut.
+    """
+    if ranked.shape[1] < max(cutoffs):
+        raise ValueError(f"lists of {ranked.shape[1]} places have no measures at {max(cutoffs)}; rank more products")
+    found, num_relevant = hits(ranked, relevant), count_relevant(relevant)
+    return {f"{name}@{k}": of(found[:, :k], num_relevant) for k in cutoffs for name, of in MEASURES.items()}
+
+
 def measure(
     ranked: Int[np.ndarray, "users places"], relevant: sparse.csr_array, *, cutoffs: tuple[int, ...]
 ) -> dict[str, Mean]:
-    """Return every measure at every cutoff, named like ``NDCG@10``."""
-    found, num_relevant = hits(ranked, relevant), count_relevant(relevant)
-    return {f"{name}@{k}": mean(of(found[:, :k], num_relevant)) for k in cutoffs for name, of in MEASURES.items()}
+    """Return the mean over users of every measure at every cutoff, named like ``NDCG@10``."""
+    return {name: mean(values) for name, values in per_user(ranked, relevant, cutoffs=cutoffs).items()}
 
 
 def _over(part: np.ndarray, whole: np.ndarray) -> PerUser:

@@ -27,7 +27,7 @@ def product_features(
     return {
         **brand_and_category(graph, products=products),
         "words": _words(words),
-        "meaning": _centred(text),
+        "meaning": centred(text),
         **{name: _link_features(frame, position, products) for name, frame in sorted(links.items())},
     }
 
@@ -80,7 +80,7 @@ def _words(texts: list[str]) -> sparse.csr_array:
         return sparse.csr_array((len(texts), 0), dtype=np.float32)
 
 
-def _centred(text: Float[np.ndarray, "products dimension"]) -> Float[np.ndarray, "products dimension"]:
+def centred(text: Float[np.ndarray, "products dimension"]) -> Float[np.ndarray, "products dimension"]:
     """Return the vectors without what all texts share, at unit length; a product without a text keeps its zeros."""
     given = np.linalg.norm(text, axis=1, keepdims=True) > 0
     centred = np.where(given, text - text.sum(0) / max(int(given.sum()), 1), 0.0)

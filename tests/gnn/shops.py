@@ -6,11 +6,13 @@ from collections.abc import Callable
 
 import numpy as np
 import polars as pl
+import torch
 from hypothesis import strategies as st
 from scipy import sparse
 
 from gnn.base import fit_base
 from gnn.config import ClosedFormConfig
+from gnn.model import Content
 from gnn.related import Base, Recipe
 from gnn.similarity import product_features
 from gnn.task import Task
@@ -50,6 +52,12 @@ def base_of(task: Task, graph: Graph) -> Callable[[Recipe], Base]:
     text = np.eye(len(graph.products), 8, dtype=np.float32)
     features = product_features(graph, products=task.products, text=text[task.products])
     return lambda recipe: fit_base(task, features, recipe, ClosedFormConfig(), times_known=True)
+
+
+def content_of(graph: Graph, *, text: np.ndarray | None = None) -> Content:
+    """Return what models may know of a graph; texts are made up where none are given."""
+    vectors = np.eye(len(graph.products), 8, dtype=np.float32) if text is None else text
+    return Content(graph=graph, text=vectors, times_known=True, device=torch.device("cpu"))
 
 
 def matrix(rows: list[list[float]]) -> sparse.csr_array:

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from ir_measures import RR, P, Qrel, R, ScoredDoc, Success, nDCG
 from scipy import sparse
 
-from gnn.metrics import count_relevant, hit_rate, hits, mean, measure, mrr, ndcg, precision, recall
+from gnn.metrics import count_relevant, hit_rate, hits, mean, measure, mrr, ndcg, per_user, precision, recall
 from gnn.ranking import NOBODY
 from tests.gnn.shops import matrix
 
@@ -94,3 +94,43 @@ def test_all_measures_at_10_are_those_of_trec_eval(data: st.DataObject) -> None:
     pairs = {"NDCG": nDCG, "Precision": P, "Recall": R, "MRR": RR, "HitRate": Success}
     for name, other in pairs.items():
         assert measured[f"{name}@10"].value == pytest.approx(theirs[other @ 10], abs=1e-9), name
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.data())
+def test_each_users_numbers_are_those_of_trec_eval_also_for_lists_that_end_early(data: st.DataObject) -> None:
+    num_users, num_products = data.draw(st.integers(1, 6)), data.draw(st.integers(3, 25))
+    rng = np.random.default_rng(data.draw(st.integers(0, 2**32)))
+    dense = rng.random((num_users, num_products)) < data.draw(st.sampled_from([0.03, 0.3, 0.9]))
+    lengths = rng.integers(0, min(num_products, 10) + 1, size=num_users)
+    ranked = np.full((num_users, 10), NOBODY)
+    for user, length in enumerate(lengths):
+        ranked[user, :length] = rng.permutation(num_products)[:length]
+    found = per_user(ranked, sparse.csr_array(dense.astype(float)), cutoffs=(5, 10))
+    qrels = [Qrel(f"u{user}", f"p{product}", 1) for user, product in zip(*np.nonzero(dense), strict=True)]
+    run = [
+        ScoredDoc(f"u{user}", f"p{product}", float(-place))
+        for user, products in enumerate(ranked)
+        for place, product in enumerate(products)
+        if product != NOBODY
+    ]
+    pairs = {"NDCG": nDCG, "Precision": P, "Recall": R, "MRR": RR, "HitRate": Success}
+    asked = {other @ k: f"{name}@{k}" for name, other in pairs.items() for k in (5, 10)}
+    theirs = {name: np.full(num_users, nan) for name in asked.values()}
+    for each in ir_measures.iter_calc(list(asked), qrels, run) if qrels else ():
+        theirs[asked[each.measure]][int(each.query_id[1:])] = each.value
+    for name, values in theirs.items():
+        # trec_eval leaves out a user who got no list at all; with something to find that is a 0.
+        assert np.isnan(found[name]).tolist() == (~dense.any(1)).tolist()
+        assert found[name] == pytest.approx(np.where(dense.any(1), np.nan_to_num(values), nan), abs=1e-9, nan_ok=True)
+
+
+def test_the_mean_of_each_users_numbers_is_the_measure() -> None:
+    numbers = per_user(RANKED, RELEVANT, cutoffs=(1, 3))
+    assert numbers["Recall@1"].tolist() == pytest.approx([1 / 3, 0, nan], nan_ok=True)
+    assert measure(RANKED, RELEVANT, cutoffs=(1, 3)) == {name: mean(values) for name, values in numbers.items()}
+
+
+def test_a_cutoff_beyond_the_lists_is_refused_instead_of_measured_on_fewer_places() -> None:
+    with pytest.raises(ValueError, match="lists of 3 places have no measures at 5; rank more products"):
+        per_user(RANKED, RELEVANT, cutoffs=(3, 5))
