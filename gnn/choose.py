@@ -1,99 +1,56 @@
-"""Chooses, on the validation part, the closed form's settings, the trend's power and the strength of the gate."""
+"""Chooses a few settings of the closed form on the validation part, one after the other, from short lists."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import dataclass
 
-import numpy as np
-from jaxtyping import Float
-
-from gnn.config import TrainConfig
+from gnn.cartograph import Cartograph
 from gnn.evaluate import evaluate
-from gnn.fit import FittedNetwork
-from gnn.ranking import RelatedRecommender
-from gnn.related import Base, Recipe, Related, related_edges
+from gnn.model import Content
 from gnn.task import Task
+from gnn.tuned import Settings, with_settings
 
-FitBase = Callable[[Recipe], Base]
+NO_CONTENT: Settings = {f"closed_form.{name}": 0.0 for name in ("brand", "category", "words", "meaning")}
+CHANGES: Mapping[str, Settings] = {
+    "purchases alone": NO_CONTENT,
+    "ridge 20": {"closed_form.ridge": 20.0},
+    "row power 0": {"closed_form.row_power": 0.0},
+    "no trend": {"related.trend": 0.0},
+}
+"""What is tried → the settings that it changes."""
 
 
 @dataclass(frozen=True)
 class Choice:
     """What ranked best on validation, and all that was tried."""
 
-    recipe: Recipe
-    ndcg: float
-    """NDCG@10 on validation."""
-
-    related: Related
-    """The edges; all of B counts as ``bought`` in them."""
-
+    model: Cartograph
     tried: dict[str, float]
-    """What was tried → NDCG@10 on validation."""
+    """What was tried → NDCG@10 on validation of the closed form alone."""
 
 
-def choose(
-    task: Task,
-    fit: FitBase,
-    config: TrainConfig,
-    *,
-    fitted: FittedNetwork,
-    trend: Float[np.ndarray, " products"],
-) -> Choice:
-    """Return the best of one setting after the other: ridge, rows' power, content, then trend, then gate.
+def choose(model: Cartograph, task: Task, content: Content, *, seed: int) -> Choice:
+    """Return the model with each change that lets its closed form rank the validation part better.
 
-    One base is in memory at a time; the best one is fitted again for trend and gate.
+    A longer search over all settings is :mod:`gnn.tune`; its values can be given on the command line.
     """
-    closed, related = config.closed_form, config.related
-    search = _Search(task, fitted, trend)
-    recipe = Recipe(
-        per_product=related.per_product,
-        ridge=closed.ridges[0],
-        row_power=closed.row_powers[0],
-        content=closed.contents[0],
-        trend=related.trends[0],
-    )
-    choice = search.best(None, fit(recipe), {"start": recipe})
-    for ridge in closed.ridges[1:]:
-        choice = search.fitted_best(choice, fit, f"ridge {ridge:g}", replace(choice.recipe, ridge=ridge))
-    for power in closed.row_powers[1:]:
-        choice = search.fitted_best(choice, fit, f"row power {power:g}", replace(choice.recipe, row_power=power))
-    for content in closed.contents[1:]:
-        choice = search.fitted_best(choice, fit, f"content {content:g}", replace(choice.recipe, content=content))
-    base = fit(choice.recipe)
-    trends = {f"trend {power:g}": replace(choice.recipe, trend=power) for power in related.trends[1:]}
-    choice = search.best(choice, base, trends)
-    gates = {f"gate {gate:g}": replace(choice.recipe, gate=gate) for gate in related.gates if gate}
-    return search.best(choice, base, gates)
 
+    def ndcg(tried: Cartograph) -> float:
+        return evaluate(tried.closed_form_alone.fit(task, content, seed=seed), task).measures["NDCG@10"].value
 
-@dataclass(frozen=True)
-class _Search:
-    task: Task
-    fitted: FittedNetwork
-    trend: Float[np.ndarray, " products"]
-
-    def fitted_best(self, before: Choice, fit: FitBase, name: str, recipe: Recipe) -> Choice:
-        """Return the better of ``before`` and the recipe, on a base of its own that is gone afterwards."""
-        return self.best(before, fit(recipe), {name: recipe})
-
-    def best(self, before: Choice | None, base: Base, recipes: Mapping[str, Recipe]) -> Choice:
-        """Return the best of ``before`` and these recipes on ``base``."""
-        best, tried = before, dict(before.tried) if before else {}
-        gated = any(recipe.gate for recipe in recipes.values())
-        edges = related_edges(
-            base,
-            list(recipes.values()),
-            fitted=self.fitted if gated else None,
-            trend=self.trend,
-            with_shares=False,
-        )
-        for (name, recipe), related in zip(recipes.items(), edges, strict=True):
-            recommender = RelatedRecommender(name, self.task.history, related.matrix(len(self.task.products)))
-            tried[name] = evaluate(recommender, self.task).measures["NDCG@10"].value
-            if best is None or tried[name] > best.ndcg:
-                best = Choice(recipe, tried[name], related, tried)
-        if best is None:
-            raise ValueError("no recipe to choose from")
-        return replace(best, tried=tried)
+    best = ndcg(model)
+    tried = {"as given": best}
+    for name, change in CHANGES.items():
+        if name == "no trend" and not content.times_known:
+            continue
+        changed = with_settings(model, change)
+        if name == "purchases alone":
+            none = {f"closed_form.links.{link}": 0.0 for link in model.closed_form.links}
+            changed = with_settings(changed, none)
+        if changed == model:
+            continue
+        tried[name] = ndcg(changed)
+        if tried[name] > best:
+            best, model = tried[name], changed
+    return Choice(model, tried)

@@ -14,17 +14,17 @@ import torch
 import tyro
 from jaxtyping import Float
 
-from gnn.baselines import baselines
 from gnn.config import HistoryConfig, SplitConfig, TrainConfig
 from gnn.evaluate import evaluate
 from gnn.history import Weighing
 from gnn.model import Content, Model
+from gnn.models import models
 from gnn.run import program_commit
 from gnn.search import Budget, search
 from gnn.split import Split, split_purchases
 from gnn.task import Task, make_task
 from gnn.text import encode_texts
-from gnn.train import choose_device, require_something_to_learn
+from gnn.train import choose_device, require_something_to_learn, without_links
 from gnn.tuned import FILE, Tuned, save_tuned
 from kg.build import build_graph, graph_tables
 from kg.graph import Graph
@@ -61,6 +61,9 @@ class TuneConfig:
     folder: str | None = None
     """Folder of the studies and of tuned.json; by default runs/tune-SHOP."""
 
+    leave_out: tuple[str, ...] = ()
+    """Links between products that nothing is learned from, such as ALSO_BOUGHT."""
+
     repeat: bool = False
     """What a user bought before may be ranked for her and is to be found, as in grocery."""
 
@@ -92,23 +95,23 @@ class TuneConfig:
 class ListModels(Protocol):
     """Returns the models that there are."""
 
-    def __call__(self, *, times_known: bool, repeat: bool) -> Sequence[Model]:
+    def __call__(self, graph: Graph, /, *, times_known: bool, repeat: bool) -> Sequence[Model]:
         """Return those for a shop whose times are known, for a task with repeats."""
         ...
 
 
-def tune(config: TuneConfig, models: ListModels) -> dict[str, Tuned]:
-    """Search the asked of ``models``; what is found for each is in the folder's ``tuned.json`` when it is found."""
+def tune(config: TuneConfig, models_of: ListModels) -> dict[str, Tuned]:
+    """Search the asked of the models; what is found for each is in the folder's ``tuned.json`` when it is found."""
     device = choose_device(config.device)
     shop = load_shop(config.shop, raw=config.raw)
     for finding in shop.findings:
         print(finding_text(finding))
     tables = graph_tables(shop)
-    graph = build_graph(tables)
+    graph = without_links(build_graph(tables), config.leave_out)
     split = split_purchases(graph, config.split, seed=config.seed)
     times_known = split.way == "by time"
     task = _validation_task(graph, split, config)
-    asked = _asked(models(times_known=times_known, repeat=config.repeat), config.model)
+    asked = _asked(models_of(graph, times_known=times_known, repeat=config.repeat), config.model)
     content = _Content(graph, times_known=times_known, device=device, config=config)
     facts = _facts(config, graph=tables.fingerprint(), split=split)
     folder = Path(config.folder or f"runs/tune-{shop_name(config.shop)}")
@@ -194,6 +197,7 @@ def _facts(config: TuneConfig, *, graph: str, split: Split) -> dict[str, object]
         "test_from": split.test_from,
         "parts": [len(split.past), len(split.validation), len(split.test)],
         "measure": f"{MEASURE} on validation",
+        "leave_out": sorted(config.leave_out),
         "repeat": config.repeat,
         "min_buyers": config.min_buyers,
         "history": asdict(config.history),
@@ -233,7 +237,7 @@ def as_table(found: Mapping[str, Tuned]) -> str:
 def main() -> None:
     """Run the command line."""
     config = tyro.cli(TuneConfig, prog="python -m gnn.tune", description=TuneConfig.__doc__)
-    tune(config, baselines)
+    tune(config, models)
 
 
 if __name__ == "__main__":

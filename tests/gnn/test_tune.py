@@ -29,6 +29,7 @@ from gnn.search import search
 from gnn.task import Task
 from gnn.tune import TuneConfig, tune
 from gnn.tuned import apply_tuned, load_tuned, with_settings
+from kg.graph import Graph
 from loaders.errors import InputError
 from tests.gnn.test_bad_input import refused, run
 
@@ -359,7 +360,7 @@ class Reader:
         return Counted(self.name, content.text[task.products].sum(1).astype(np.float64))
 
 
-def models(*, times_known: bool, repeat: bool) -> tuple[Model, ...]:
+def models(_graph: Graph, *, times_known: bool, repeat: bool) -> tuple[Model, ...]:
     return (Buyers(), Reader(), *([Switch()] if repeat and times_known else []))
 
 
@@ -429,7 +430,7 @@ def test_a_model_that_fails_keeps_no_other_from_being_searched(tmp_path: Path) -
             raise InputError("a singular system")
 
     with pytest.raises(InputError, match=r"Broken could be fitted with none of the 1 settings tried.*singular"):
-        tune(config_in(tmp_path), lambda *, times_known, repeat: (Broken(), Buyers()))
+        tune(config_in(tmp_path), lambda _graph, *, times_known, repeat: (Broken(), Buyers()))
     assert load_tuned(tmp_path / "tune") == {"Buyers": {"power": 1.0}}
 
 
