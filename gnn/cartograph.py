@@ -72,7 +72,9 @@ class Cartograph:
     @classmethod
     def of(cls, config: TrainConfig) -> Cartograph:
         """Return the model of a run's settings."""
-        return cls(config.history, config.closed_form, config.network, config.edges, config.related)
+        return cls(
+            config.history, config.closed_form, config.network, config.edges, config.related, repeat=config.repeat
+        )
 
     def for_graph(self, graph: Graph, *, timed: bool) -> Cartograph:
         """Return the same with a weight for each of the graph's links between products."""
@@ -83,6 +85,11 @@ class Cartograph:
     def closed_form_alone(self) -> Cartograph:
         """The same without both networks: what can be fitted, and searched, in seconds."""
         return replace(self, edges=replace(self.edges, passes=0), name="closed form")
+
+    @property
+    def random(self) -> bool:
+        """Whether there are networks in it: the closed form has one answer."""
+        return self.edges.passes > 0
 
     @property
     def space(self) -> Space:

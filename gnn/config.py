@@ -94,22 +94,22 @@ class ClosedFormConfig:
     half_life_days: float = 1000.0
     """Days after which a purchase weighs half in X. Not used where no times are known."""
 
-    ridge: float = 6.0
+    ridge: float = 10.0
     """Regularisation; more trusts rare products less."""
 
     row_power: float = 0.1
     """X's rows are multiplied by (number of products of the user) ^ -power."""
 
-    brand: float = 0.15
+    brand: float = 0.5
     """Weight of having the same brand."""
 
-    category: float = 0.015
+    category: float = 0.06
     """Weight of being in the same categories."""
 
-    words: float = 0.5
+    words: float = 1.8
     """Weight of sharing words and pairs of words."""
 
-    meaning: float = 0.1
+    meaning: float = 0.6
     """Weight of near text vectors."""
 
     link: float = 1.0
@@ -222,6 +222,9 @@ class TrainConfig:
 
     leave_out: tuple[str, ...] = ()
     """Links between products that nothing is learned from, such as ALSO_BOUGHT: those that know the future leak it."""
+
+    repeat: bool = False
+    """Products that a user bought before may be recommended to her again, as in a grocery shop."""
 
     overwrite: bool = False
     """Replace a run of the same name that had other settings."""

@@ -15,7 +15,8 @@ from tqdm import tqdm
 from gnn.candidates import BY_BASE, BY_NETWORK, ITSELF, Candidates
 from gnn.config import EdgeConfig
 from gnn.fit import EpochRecord
-from gnn.related import PARTS, Related
+from gnn.related import Related
+from kg.schema import SHARES
 
 LEAST_STEPS = 40
 """Steps of a pass at the least: batches are smaller where users are few."""
@@ -237,7 +238,7 @@ def reweighed(candidates: Candidates, weights: Float[np.ndarray, " edges"], *, p
     weight, start, by = weights[kept], candidates.start[kept], candidates.proposed_by[kept]
     nothing = np.zeros(len(kept), dtype=np.float32)
     gate = np.where(by == BY_BASE, weight / np.where(start != 0, start, 1.0), 0.0).astype(np.float32)
-    shares = dict.fromkeys(PARTS, nothing) | {name: part[kept] * gate for name, part in candidates.shares.items()}
+    shares = dict.fromkeys(SHARES, nothing) | {name: part[kept] * gate for name, part in candidates.shares.items()}
     shares["bought"] = np.where(by == BY_BASE, weight - sum(shares[name] for name in candidates.shares), nothing)
     shares["network"] = np.where(by == BY_NETWORK, weight, nothing)
     shares["repeat"] = np.where(by == ITSELF, weight, nothing)

@@ -88,6 +88,7 @@ def evaluate_run(folder: RunFolder, *, password_file: str | None = None) -> list
         weighing=manifest.weighing,
         now=split.test_from,
         min_buyers=config.min_buyers,
+        repeat=config.repeat,
     )
     # None of the plain baselines reads a text.
     no_text = np.zeros((len(graph.products), 0), dtype=np.float32)

@@ -22,7 +22,6 @@ from gnn.related import Related, related_matrix
 from gnn.run import Manifest, RunFolder, put_in_place
 from kg.build import build_graph, results_by_position
 from kg.graph import Graph
-from kg.schema import SHARES
 from kg.store import GraphStore, open_store
 from loaders.errors import InputError, run_command
 
@@ -80,7 +79,7 @@ def related_by_id(related: Related, graph: Graph, products: Int[np.ndarray, " pr
             "source": ids.gather(related.source),
             "target": ids.gather(related.target),
             "weight": related.weight,
-            **{share: related.shares[share] for share in SHARES},
+            **related.shares,
         }
     )
 

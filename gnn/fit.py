@@ -120,7 +120,6 @@ def make_network(data: HeteroData, config: NetworkConfig, *, device: torch.devic
             layers=config.layers,
             temperature=config.temperature,
             identity_dropout=config.identity_dropout,
-            device=device,
             seed=seed,
         ).to(device)
     links = {relation for source, relation, target in data.edge_types if source == target == "product"}

@@ -61,9 +61,6 @@ class GraphNetworkAlone:
     hidden_share: float = 0.3
     """Part of each user's products that is hidden from her and has to be predicted."""
 
-    batch_users: int = 512
-    """Users in one step: each step passes messages over the whole graph, so more of them make a pass cheaper."""
-
     epochs: int = 15
     """Passes over the users."""
 
@@ -71,6 +68,11 @@ class GraphNetworkAlone:
     def name(self) -> str:
         """What result tables call it."""
         return NAMES[self.kind]
+
+    @property
+    def random(self) -> bool:
+        """The weights' start and what is hidden are drawn."""
+        return True
 
     @property
     def space(self) -> Space:
@@ -96,7 +98,6 @@ class GraphNetworkAlone:
             identity_dropout=self.identity_dropout,
             temperature=self.temperature,
             hidden_share=self.hidden_share,
-            batch_users=self.batch_users,
         )
         fitted = fit_network(data, task.history, config=config, device=content.device, seed=seed, epochs=self.epochs)
         return NetworkAlone(self.name, task.history, fitted)

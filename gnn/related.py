@@ -14,9 +14,6 @@ from tqdm import tqdm
 
 from kg.schema import SHARES
 
-PARTS = (*SHARES, "repeat")
-"""The shares of an edge: those that a store knows, and that of buying the same product again."""
-
 
 @runtime_checkable
 class Base(Protocol):
@@ -53,13 +50,13 @@ class Related:
     source: Int[np.ndarray, " edges"]
     target: Int[np.ndarray, " edges"]
     shares: Mapping[str, Float[np.ndarray, " edges"]]
-    """Each of :data:`PARTS` → its part of the weight, 32 bits."""
+    """Each of :data:`kg.schema.SHARES` → its part of the weight, 32 bits."""
 
     @property
     def weight(self) -> Float[np.ndarray, " edges"]:
         """What an edge adds to a score for each unit of history weight, in 64 bits: exactly the sum of its shares."""
         weight = np.zeros(len(self.source))
-        for share in PARTS:
+        for share in SHARES:
             weight += self.shares[share]
         return weight
 
@@ -95,7 +92,7 @@ def with_own(related: Related, weight: Float[np.ndarray, " products"]) -> Relate
     """Return the edges and one from each product to itself, whose weight is the share ``repeat``."""
     products = np.arange(len(weight), dtype=np.int32)
     nothing = np.zeros(len(weight), dtype=np.float32)
-    shares = dict.fromkeys(PARTS, nothing) | {"repeat": weight.astype(np.float32)}
+    shares = dict.fromkeys(SHARES, nothing) | {"repeat": weight.astype(np.float32)}
     both = joined([related, Related(products, products, shares)])
     order = np.lexsort((both.target, both.source))
     return Related(both.source[order], both.target[order], {share: part[order] for share, part in both.shares.items()})
@@ -119,7 +116,7 @@ def _cut_block(
     source = np.broadcast_to(start + places, columns.shape)[kept].astype(np.int32)
     target = columns[kept].astype(np.int32)
     row = source - start
-    shares = dict.fromkeys(PARTS, np.zeros(len(source), dtype=np.float32))
+    shares = dict.fromkeys(SHARES, np.zeros(len(source), dtype=np.float32))
     shares |= {share: part[row, target] * factor[target] for share, part in others.items()}
     shares["bought"] = rows[row, target] * factor[target] - sum(shares[share] for share in others)
     return Related(source=source, target=target, shares=shares)
@@ -130,7 +127,7 @@ def joined(blocks: Sequence[Related]) -> Related:
     return Related(
         source=np.concatenate([block.source for block in blocks]),
         target=np.concatenate([block.target for block in blocks]),
-        shares={share: np.concatenate([block.shares[share] for block in blocks]) for share in PARTS},
+        shares={share: np.concatenate([block.shares[share] for block in blocks]) for share in SHARES},
     )
 
 

@@ -20,16 +20,14 @@ import torch
 import tyro
 
 from gnn.cartograph import Cartograph, FittedCartograph
-from gnn.choose import Choice, choose
 from gnn.config import TrainConfig
 from gnn.evaluate import evaluate_all
 from gnn.export import deliver, ranked_edges, related_by_id, write_recommended
-from gnn.fit import EpochRecord
 from gnn.history import Weighing
 from gnn.metrics import Row
 from gnn.model import Content
 from gnn.report import Report, as_markdown
-from gnn.run import Manifest, RunFolder, new_run, program_commit, program_versions
+from gnn.run import Manifest, new_run, program_commit, program_versions
 from gnn.show import three_explanations
 from gnn.split import Split, split_purchases
 from gnn.task import Task, make_task
@@ -90,13 +88,11 @@ def train(config: TrainConfig) -> None:
             weighing=weighing,
             now=split.validation_from,
             min_buyers=config.min_buyers,
+            repeat=config.repeat,
         )
         require_something_to_learn(past, min_buyers=config.min_buyers)
-        with watch.stage("choose on validation"):
-            choice = choose(model, past, content, seed=config.seed)
-            model = choice.model
         with watch.stage("learn from the past"):
-            fitted = model.fit(past, content, seed=config.seed, record=partial(_record, folder, "validation"))
+            fitted = model.fit(past, content, seed=config.seed, record=partial(folder.append_epoch, "validation"))
         with watch.stage("measure on validation"):
             validation = _measured(past, content, fitted)
 
@@ -109,9 +105,10 @@ def train(config: TrainConfig) -> None:
             weighing=weighing,
             now=split.test_from,
             min_buyers=config.min_buyers,
+            repeat=config.repeat,
         )
         with watch.stage("learn from past and validation"):
-            fitted = model.fit(final, content, seed=config.seed, record=partial(_record, folder, "test"))
+            fitted = model.fit(final, content, seed=config.seed, record=partial(folder.append_epoch, "test"))
             print(fitted.way)
         with watch.stage("measure on test"):
             test = _measured(final, content, fitted) if len(split.test) else []
@@ -124,7 +121,7 @@ def train(config: TrainConfig) -> None:
         report = Report(
             run=name,
             shop=graph.shop,
-            facts=_facts(graph, split, final, choice, fitted),
+            facts=_facts(graph, split, final, model, fitted),
             validation=validation,
             test=test,
             seconds=watch.seconds,
@@ -175,10 +172,6 @@ def without_links(graph: Graph, names: tuple[str, ...]) -> Graph:
             known = ", ".join(graph.links) or "none"
             raise InputError(f"the shop has no links {name!r} to leave out; it has {known}")
     return replace(graph, links={name: edges for name, edges in graph.links.items() if name not in names})
-
-
-def _record(folder: RunFolder, task: str, stage: str, epoch: EpochRecord) -> None:
-    folder.append_epoch(f"{stage}, before {task}", epoch)
 
 
 def _measured(task: Task, content: Content, fitted: FittedCartograph) -> list[Row]:
@@ -241,7 +234,7 @@ def _manifest(
     )
 
 
-def _facts(graph: Graph, split: Split, final: Task, choice: Choice, fitted: FittedCartograph) -> dict[str, str]:
+def _facts(graph: Graph, split: Split, final: Task, model: Cartograph, fitted: FittedCartograph) -> dict[str, str]:
     """Return what a reader of the report needs to know of how it came about."""
     days = [
         f"{datetime.fromtimestamp(moment, UTC):%Y-%m-%d %H:%M}" for moment in (split.validation_from, split.test_from)
@@ -260,10 +253,7 @@ def _facts(graph: Graph, split: Split, final: Task, choice: Choice, fitted: Fitt
         "network": f"{fitted.network.epochs} epochs, temperature {fitted.network.temperature:.3f}"
         if fitted.network
         else "left out",
-        "tried on validation (NDCG@10 % of the closed form)": ", ".join(
-            f"{name} {100 * ndcg:.2f}" for name, ndcg in choice.tried.items()
-        ),
-        "settings": ", ".join(f"{name} {setting_of(choice.model, name):.4g}" for name in choice.model.space),
+        "settings": ", ".join(f"{name} {setting_of(model, name):.4g}" for name in model.space),
         "shares of RELATED (absolute, percent)": ", ".join(
             f"{share} {100 * part / whole:.1f}" for share, part in shares.items() if part
         ),

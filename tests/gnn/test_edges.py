@@ -12,7 +12,7 @@ from scipy import sparse
 from gnn.candidates import BY_BASE, BY_NETWORK, ITSELF, Candidates
 from gnn.config import EdgeConfig
 from gnn.edges import FittedEdges, _Batch, fit_edges, reweighed
-from gnn.related import PARTS
+from kg.schema import SHARES
 
 CPU = torch.device("cpu")
 
@@ -67,7 +67,7 @@ def test_shares_add_up_to_the_weight_and_grow_together() -> None:
     weights = np.array([0.25, 3.0, 0.2, -4.0, 1.0, 0.5], dtype=np.float32)
     related = reweighed(SMALL, weights, per_product=9)
     assert related.weight == pytest.approx(weights)
-    shares = {name: related.shares[name].tolist() for name in PARTS}
+    shares = {name: related.shares[name].tolist() for name in SHARES}
     assert shares["text"] == pytest.approx([0, 1.5, 0, -2.0, 0, 0])
     assert shares["bought"] == pytest.approx([0, 1.5, 0, -2.0, 0, 0])
     assert shares["network"] == pytest.approx([0, 0, 0.2, 0, 0, 0])

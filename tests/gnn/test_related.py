@@ -11,7 +11,8 @@ from scipy import sparse
 
 from gnn.closed_form import Similarity, closed_form
 from gnn.co_purchase import CoPurchase
-from gnn.related import PARTS, Related, related_edges, related_matrix
+from gnn.related import Related, related_edges, related_matrix
+from kg.schema import SHARES
 from tests.gnn.shops import histories, matrix
 
 # Buyers of products 0 to 3: 4, 2, 1 and 1. Both 0 and 1: 2; 0 and 2: 1; 0 and 3: 1; 2 and 3: 1; 1 with 2 and 3: 0.
@@ -36,7 +37,7 @@ def test_co_purchases_are_a_shrunk_cosine_by_hand(shrink: float) -> None:
     first, second, third = 2 / (8**0.5 + shrink), 1 / (2 + shrink), 1 / (1 + shrink)
     by_hand = [[0, first, second, second], [first, 0, 0, 0], [second, 0, 0, third], [second, 0, third, 0]]
     assert dense(related, "bought", 4) == pytest.approx(np.array(by_hand), rel=1e-6)
-    assert not any(related.shares[share].any() for share in PARTS if share != "bought")
+    assert not any(related.shares[share].any() for share in SHARES if share != "bought")
 
 
 def test_only_the_largest_edges_of_a_product_are_kept() -> None:
@@ -63,7 +64,7 @@ def test_shares_are_those_of_a_plain_dense_computation(bought: sparse.csr_array,
     assert related.matrix(num_products).toarray() == pytest.approx(weights * factor, abs=2e-4)
     assert dense(related, "text", num_products) == pytest.approx(text * factor, abs=2e-4)
     assert dense(related, "bought", num_products) == pytest.approx((weights - text) * factor, abs=2e-4)
-    assert np.array_equal(related.weight, sum(related.shares[share].astype(np.float64) for share in PARTS))
+    assert np.array_equal(related.weight, sum(related.shares[share].astype(np.float64) for share in SHARES))
     assert not (related.source == related.target).any()
 
 

@@ -31,6 +31,8 @@ from gnn.tune import TuneConfig, tune
 from gnn.tuned import apply_tuned, load_tuned, with_settings
 from kg.graph import Graph
 from loaders.errors import InputError
+from loaders.synthetic import synthetic_shop
+from tests.gnn.shops import graph_of
 from tests.gnn.test_bad_input import refused, run
 
 FINISHED = (TrialState.COMPLETE, TrialState.PRUNED)
@@ -379,7 +381,8 @@ def test_the_command_writes_what_it_found_for_each_model(tmp_path: Path, capsys:
     assert entry["split"] == "by time"
     assert len(entry["graph"]) == 32
     assert "| Buyers |" in capsys.readouterr().out
-    assert apply_tuned(models(times_known=True, repeat=False), load_tuned(tmp_path / "tune"))[0] == Buyers(power=1.0)
+    plain = models(graph_of(synthetic_shop()), times_known=True, repeat=False)
+    assert apply_tuned(plain, load_tuned(tmp_path / "tune"))[0] == Buyers(power=1.0)
 
 
 def test_texts_are_encoded_only_for_a_model_that_reads_them(tmp_path: Path) -> None:

@@ -9,7 +9,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import neo4j
@@ -23,7 +23,7 @@ from kg.cypher import query_names, read_query
 from kg.explain import explain, explanation_text
 from kg.graph import GraphTables
 from kg.load import load_graph
-from kg.neo4j_connection import Statement, place_of, require_version, why
+from kg.neo4j_connection import place_of, require_version, why
 from kg.neo4j_store import Neo4jStore
 from kg.schema import VERSION
 from kg.store import GraphStore, open_store
@@ -171,44 +171,6 @@ def test_a_server_that_went_away_is_named_as_such() -> None:
     assert "went away in the middle" in why(ServiceUnavailable("x"), address="bolt://h", user="ann", was_there=True)
 
 
-def test_a_transaction_that_the_server_gives_up_for_a_deadlock_is_done_again(
-    empty_server: Server, ask: Callable[..., list[list[object]]]
-) -> None:
-    ask("UNWIND ['one', 'two'] AS id CREATE (:Brand {id: id, times: 0})")
-    count = "MATCH (b:Brand {id: $id}) SET b.times = b.times + 1"
-    turns: list[float] = []
-    with (
-        neo4j.GraphDatabase.driver(empty_server.uri, auth=("neo4j", empty_server.password)) as driver,
-        driver.session() as session,
-        open_store(empty_server.uri) as store,
-    ):
-        assert isinstance(store, Neo4jStore)
-        other = session.begin_transaction()
-        other.run(count, id="two").consume()
-
-        def go_on() -> None:
-            other.run(count, id="one").consume()
-            other.commit()
-
-        thread = threading.Thread(target=go_on)
-
-        class Crossing(list[Statement]):
-            """Takes one; at the first turn, lets the other transaction wait for one; then takes two."""
-
-            def __iter__(self) -> Iterator[Statement]:
-                turns.append(time.monotonic())
-                yield count, {"id": "one"}
-                if len(turns) == 1:
-                    thread.start()
-                    time.sleep(1)
-                yield count, {"id": "two"}
-
-        store._connection.write(Crossing())
-        thread.join()
-    assert len(turns) > 1
-    assert ask("MATCH (b:Brand) RETURN b.times") == [[2], [2]]
-
-
 # What is in the database.
 
 
@@ -249,6 +211,17 @@ def test_a_query_that_takes_too_long_is_ended(filled: Server, monkeypatch: pytes
     slow = "UNWIND range(1, 100000) AS a UNWIND range(1, 100000) AS b RETURN sum(a * b) AS total"
     with open_store(filled.uri) as store, pytest.raises(InputError, match="took longer than it may"):
         store.query(slow, {})
+
+
+def test_values_arrive_as_they_left(empty_server: Server) -> None:
+    products = PRODUCTS.with_columns(
+        text=pl.Series(["x" * 1_000_000, "`'\"\\", "$user }) DETACH DELETE n //", "🍵\u0000", None]),
+        note=pl.Series([float("nan"), None, -0.0, float("inf"), 5e-324]),
+    )
+    tables = graph_tables(small_shop(products=products))
+    with open_store(empty_server.uri) as store:
+        store.replace_graph(tables)
+        assert equal(store, tables)
 
 
 # Loading again.
