@@ -223,6 +223,19 @@ def test_data_that_break_a_rule_are_named(empty_server: Server, ask: Callable[..
         store.replace_graph(graph_tables(small_shop()))
 
 
+@pytest.mark.parametrize("label", ["Lock", "Brand"])
+def test_a_rule_that_a_killed_server_left_half_made_is_made_anew(
+    empty_server: Server, ask: Callable[..., list[list[object]]], label: str
+) -> None:
+    # What such a server keeps: the index of the rule, without the rule.
+    empty_server.drop_rules()
+    ask(f"CREATE INDEX cartograph_{label.lower()} FOR (n:{label}) ON (n.id)")
+    with open_store(empty_server.uri) as store:
+        store.replace_graph(graph_tables(small_shop()))
+        assert equal(store, graph_tables(small_shop()))
+    assert ask("SHOW CONSTRAINTS YIELD name RETURN count(*)") == [[8]]
+
+
 def test_the_nodes_of_another_program_are_not_deleted(empty_server: Server, ask: Callable[..., object]) -> None:
     ask("CREATE (:User {id: 'theirs'})")
     with open_store(empty_server.uri) as store, pytest.raises(InputError, match="User nodes that were not loaded by"):
@@ -416,6 +429,9 @@ def test_a_server_that_is_killed_in_the_middle_is_named_and_the_next_load_mends_
     if empty_server.home is None:
         pytest.skip("the server was given, and is not ours to kill")
     monkeypatch.setattr(neo4j_lock, "ASK", neo4j_lock.ASK.replace("lock.until <", "true OR lock.until <"))
+    # Also while the rules are made, and not only of a database that has them.
+    if seed % 2 == 0:
+        empty_server.drop_rules()
     process = start_loader(empty_server.uri)
     time.sleep(random.Random(seed).uniform(0.1, 1.2))  # noqa: S311
     empty_server.kill()
