@@ -11,7 +11,7 @@ import json
 import os
 import subprocess
 import sys
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -35,7 +35,7 @@ HERE = Path(__file__).resolve().parent
 REQUIREMENTS = {
     "RecTools": ("rectools==0.19.0", "pyarrow<20"),
     # Newer pyarrow wants NumPy 2, which neither of them has. RecBole 1.2.1 calls what NumPy 2 and SciPy 1.11 took away.
-    "RecBole": ("recbole==1.2.1", "numpy<2", "scipy<1.11", "pandas<3", "setuptools<80", "dgl==1.1.3", "pyarrow<20"),
+    "RecBole": ("recbole==1.2.1", "numpy<2", "scipy<1.11", "pandas<3", "setuptools<80", "pyarrow<20"),
     "hopwise": ("hopwise==0.9.1.post1", "pyarrow"),
 }
 OWN = "Cartograph"
@@ -140,23 +140,22 @@ def peers_of(config: PeersConfig) -> list[Peer]:
     """Return the models to run, the cheap ones first."""
     learned = {"epochs": config.epochs, "embedding_size": config.dimension, "kg_embedding_size": config.dimension}
     peers = [
+        Peer("RecTools", "EASE", {}),
         Peer("RecTools", "ItemKNN", {}),
         Peer("RecTools", "iALS", {"factors": config.dimension}),
-        *(Peer("RecBole", model, learned) for model in ("ItemKNN", "BPR", "LightGCN")),
-        # Beside the model whose speed it is compared with, as a machine's other work changes in time.
+        *(
+            Peer("RecBole", model, learned)
+            for model in ("EASE", "ItemKNN", "BPR", "LightGCN", "MultiVAE", "CKE", "KGAT")
+        ),
+        *(Peer("hopwise", model, learned) for model in ("LightGCN", "KGAT")),
         Peer(OWN, "graph network", {}),
-        *(Peer("RecBole", model, learned) for model in ("MultiVAE", "CKE", "KGAT")),
-        Peer("hopwise", "CFKG", learned),
-        Peer("RecTools", "EASE", {}),
-        Peer("RecBole", "EASE", learned),
     ]
     return [peer for peer in peers if peer.library in (config.library or (*REQUIREMENTS, OWN))]
 
 
 def load(config: PeersConfig) -> tuple[Graph, Task]:
-    """Return the shop's graph, with its links if wanted, and its test task; no peer knows times, so none weighs."""
+    """Return the shop's graph and its test task; times are not weighed, as no peer knows them."""
     graph = build_graph(graph_tables(load_shop(config.shop, raw=config.raw)))
-    graph = replace(graph, links=graph.links if config.links else {})
     split = split_purchases(graph, config.split, seed=config.seed)
     task = make_task(
         "test",
@@ -172,7 +171,7 @@ def load(config: PeersConfig) -> tuple[Graph, Task]:
     return graph, task
 
 
-def export(graph: Graph, task: Task, folder: Path) -> None:
+def export(graph: Graph, task: Task, *, folder: Path, links: bool) -> None:
     """Write what is known of the shop in the peers' formats; ids are rows and columns of the task's matrices.
 
     Nothing of the test part is written: RecBole wants validation and test files, and gets the first purchase again.
@@ -185,25 +184,27 @@ def export(graph: Graph, task: Task, folder: Path) -> None:
     pairs = known.select(pl.col("user").alias("user_id:token"), pl.col("product").alias("item_id:token"))
     for name, part in (("train", pairs), ("valid", pairs.head(1)), ("test", pairs.head(1))):
         part.write_csv(shop / f"shop.{name}.inter", separator="\t")
-    # RecBole knows only products that somebody bought, and stumbles over others.
-    bought = known["product"].unique().sort().to_numpy()
+    column = np.full(len(graph.products), -1)
+    column[task.products] = np.arange(len(task.products))
     relations = {"has_brand": (graph.has_brand, "brand"), "in_category": (graph.in_category, "category")}
-    relations |= {name: (frame, "product") for name, frame in graph.links.items()}
+    relations |= {name: (frame, "product") for name, frame in graph.links.items()} if links else {}
     triples = pl.concat(
         [
             frame.select(
+                pl.lit("product").alias("kind"),
                 pl.col("source").alias("head"),
                 pl.lit(name).alias("relation_id:token"),
                 pl.format("{}-{}", pl.lit(kind), pl.col("target")).alias("tail_id:token"),
             )
             for name, (frame, kind) in relations.items()
         ]
-    ).filter(pl.col("head").is_in(task.products[bought]))
+    ).filter(pl.col("head").is_in(task.products))
     triples.select(
         pl.format("product-{}", pl.col("head")).alias("head_id:token"), "relation_id:token", "tail_id:token"
     ).write_csv(shop / "shop.kg", separator="\t")
-    pl.DataFrame({"item_id:token": bought, "product": task.products[bought]}).select(
-        "item_id:token", pl.format("product-{}", pl.col("product")).alias("entity_id:token")
+    pl.DataFrame({"product": task.products}).select(
+        pl.int_range(pl.len()).alias("item_id:token"),
+        pl.format("product-{}", pl.col("product")).alias("entity_id:token"),
     ).write_csv(shop / "shop.link", separator="\t")
 
 
@@ -246,11 +247,8 @@ def run_peer(peer: Peer, task: Task, config: PeersConfig) -> Row:
         "threads": str(config.threads),
         "k": str(K),
     }
-    # Ours may be found by PYTHONPATH; a peer must find its own environment alone. DGL, of RecBole's KGAT, else keeps
-    # its choice of a backend in the user's home.
-    kept = {"DGLBACKEND": "pytorch"} | {
-        name: value for name, value in os.environ.items() if peer.library == OWN or name != "PYTHONPATH"
-    }
+    # Ours may be found by PYTHONPATH; a peer must find its own environment alone.
+    kept = {name: value for name, value in os.environ.items() if peer.library == OWN or name != "PYTHONPATH"}
     counts = {f"{name}_NUM_THREADS": str(config.threads) for name in ("OMP", "MKL", "OPENBLAS", "NUMEXPR")}
     done = subprocess.run(
         [python, HERE / script, *(f"--{name}={value}" for name, value in words.items())],
@@ -338,7 +336,7 @@ def main() -> None:
     """Run all peers, one after the other, and print the table."""
     config = tyro.cli(PeersConfig, description=PeersConfig.__doc__)
     graph, task = load(config)
-    export(graph, task, config.place)
+    export(graph, task, folder=config.place, links=config.links)
     (config.place / "config.json").write_text(json.dumps(asdict(config), indent=2) + "\n", encoding="utf-8")
     rows = []
     for peer in peers_of(config):

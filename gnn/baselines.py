@@ -23,7 +23,6 @@ def baselines(*, times_known: bool, repeat: bool) -> tuple[Model, ...]:
         EASERelations(),
         LightGCN(),
         GraphNetworkAlone(kind="sage"),
-        # A step of HGT costs some forty of the linear network's.
-        GraphNetworkAlone(kind="hgt", batch_users=2048),
+        GraphNetworkAlone(kind="hgt"),
         GraphNetworkAlone(kind="linear"),
     )

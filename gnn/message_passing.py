@@ -13,7 +13,7 @@ from torch_geometric.data import HeteroData
 from torch_geometric.nn import HeteroConv, HGTConv, SAGEConv
 from torch_geometric.utils import to_edge_index
 
-from gnn.network import BOUGHT, START_SCALE, ProductNetwork, Relation, adjacency, as_tensor
+from gnn.network import BOUGHT, START_SCALE, ProductNetwork, Relation
 
 REVERSED = ("product", "rev_bought", "user")
 HEADS = 4
@@ -35,18 +35,22 @@ class MessagePassingNetwork(ProductNetwork):
         dimension: int,
         layers: int,
         temperature: float,
-        device: torch.device,
+        identity_dropout: float,
         seed: int,
     ) -> None:
         rng = torch.Generator().manual_seed(seed)
-        super().__init__(data["product"].x, dimension=dimension, temperature=temperature, rng=rng)
+        super().__init__(
+            data["product"].x,
+            dimension=dimension,
+            temperature=temperature,
+            identity_dropout=identity_dropout,
+            rng=rng,
+        )
         self.num_nodes = {label: data[label].num_nodes for edge_type in data.edge_types for label in edge_type[::2]}
-        self.edges = _row_means if kind == "sage" else _pairs
-        self.fixed = {
-            edge_type: self.edges(as_tensor(adjacency(data, edge_type).T, device))
-            for edge_type in data.edge_types
-            if edge_type not in (BOUGHT, REVERSED)
-        }
+        fixed = [edge_type for edge_type in data.edge_types if edge_type not in (BOUGHT, REVERSED)]
+        for number, edge_type in enumerate(fixed):
+            self.register_buffer(f"edges_{number}", data[edge_type].edge_index, persistent=False)
+        self.fixed = fixed
         others = sorted(set(self.num_nodes) - {"product"})
         self.types = nn.ParameterDict(
             {label: nn.Parameter(START_SCALE * torch.randn(dimension, generator=rng)) for label in others}
@@ -61,11 +65,8 @@ class MessagePassingNetwork(ProductNetwork):
         self, bought: Relation
     ) -> tuple[Float[Tensor, "products dimension"], Float[Tensor, "products dimension"]]:
         """Return the queries, and the keys at unit length, with these purchases (users × products) as edges."""
-        edge_index_dict = {
-            **self.fixed,
-            BOUGHT: self.edges(bought.backward),
-            REVERSED: self.edges(bought.forward),
-        }
+        edge_index_dict = {edge_type: getattr(self, f"edges_{number}") for number, edge_type in enumerate(self.fixed)}
+        edge_index_dict |= {BOUGHT: _pairs(bought.forward), REVERSED: _pairs(bought.backward)}
         x_dict = {label: vector.expand(self.num_nodes[label], -1) for label, vector in self.types.items()}
         x_dict["product"] = self.start()
         for number, convolution in enumerate(self.convolutions):
@@ -80,21 +81,11 @@ def _convolution(data: HeteroData, kind: Literal["sage", "hgt"], dimension: int)
         labels = sorted({label for edge_type in data.edge_types for label in edge_type[::2]})
         layer: nn.Module = HGTConv(dimension, dimension, (labels, data.edge_types), heads=gcd(HEADS, dimension))
         return layer
-    # The sum over a matrix of row means is GraphSAGE's mean, in half the time of PyG's mean over pairs.
-    convolutions = {each: SAGEConv(dimension, dimension, aggr="sum") for each in data.edge_types}
-    mean: nn.Module = HeteroConv(convolutions, aggr="mean")
+    mean: nn.Module = HeteroConv({each: SAGEConv(dimension, dimension) for each in data.edge_types}, aggr="mean")
     return mean
 
 
-def _row_means(incoming: Tensor) -> Tensor:
-    """Return a CSR matrix, targets × sources, with the same entries at 1 / (entries of the row)."""
-    start, source = incoming.crow_indices(), incoming.col_indices()
-    counts = start.diff()
-    values = counts.clamp(min=1).reciprocal().repeat_interleave(counts)
-    return torch.sparse_csr_tensor(start, source, values, size=incoming.shape, check_invariants=False)
-
-
-def _pairs(incoming: Tensor) -> Int[Tensor, "2 edges"]:
-    """Return the places of a CSR matrix's entries, targets × sources, as pairs of source and target."""
-    pairs: Tensor = to_edge_index(incoming)[0].flip(0)
+def _pairs(matrix: Tensor) -> Int[Tensor, "2 edges"]:
+    """Return the places of a CSR matrix's entries, sources first."""
+    pairs: Tensor = to_edge_index(matrix)[0]
     return pairs

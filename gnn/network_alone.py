@@ -21,16 +21,18 @@ NAMES = {"linear": "graph network alone", "sage": "GraphSAGE", "hgt": "HGT"}
 
 @dataclass(frozen=True)
 class NetworkAlone:
-    """The graph network's own scores: cosine of the user's summed queries with each key."""
+    """The graph network's own scores, as it was trained."""
 
     name: str
     history: sparse.csr_array
     fitted: FittedNetwork
 
     def scores(self, users: Int[np.ndarray, " users"]) -> Float[np.ndarray, "users products"]:
-        """Return Σ a(u, j) q(j) · k(i); its length is the same for all of a user's products, so it is left as it is."""
+        """Return cos(Σ a(u, j) q(j), k(i)) / temperature + popularity(i)."""
         profile = self.history[users] @ self.fitted.queries.astype(np.float64)
-        scores: np.ndarray = profile @ self.fitted.keys.T.astype(np.float64)
+        length = np.linalg.norm(profile, axis=1, keepdims=True)
+        near = (profile / np.where(length > 0, length, 1.0)) @ self.fitted.keys.T.astype(np.float64)
+        scores: np.ndarray = near / self.fitted.temperature + self.fitted.popularity
         return scores
 
 
@@ -47,17 +49,17 @@ class GraphNetworkAlone:
     layers: int = 2
     """How many times co-purchases are propagated (linear), or layers of message passing."""
 
-    learning_rate: float = 0.01
+    learning_rate: float = 0.003
     """Step size of AdamW."""
+
+    identity_dropout: float = 0.8
+    """Part of the products that a step knows by text and neighbours alone, without their id embeddings."""
 
     temperature: float = 0.1
     """What cosines are divided by at the start; it is learned."""
 
     hidden_share: float = 0.3
     """Part of each user's products that is hidden from her and has to be predicted."""
-
-    batch_users: int = 512
-    """Users in one step: each step passes messages over the whole graph, so more of them make a pass cheaper."""
 
     epochs: int = 15
     """Passes over the users."""
@@ -68,12 +70,18 @@ class GraphNetworkAlone:
         return NAMES[self.kind]
 
     @property
+    def random(self) -> bool:
+        """The weights' start and what is hidden are drawn."""
+        return True
+
+    @property
     def space(self) -> Space:
         """One to three steps over the graph, longer or shorter training."""
         return {
             "dimension": Range(32.0, 128.0, log=True, whole=True),
             "layers": Range(1.0, 3.0, whole=True),
             "learning_rate": Range(0.001, 0.03, log=True),
+            "identity_dropout": Range(0.0, 0.9),
             "temperature": Range(0.03, 0.3, log=True),
             "hidden_share": Range(0.1, 0.7),
             "epochs": Range(4.0, 60.0, log=True, whole=True),
@@ -87,9 +95,9 @@ class GraphNetworkAlone:
             dimension=self.dimension,
             layers=self.layers,
             learning_rate=self.learning_rate,
+            identity_dropout=self.identity_dropout,
             temperature=self.temperature,
             hidden_share=self.hidden_share,
-            batch_users=self.batch_users,
         )
         fitted = fit_network(data, task.history, config=config, device=content.device, seed=seed, epochs=self.epochs)
         return NetworkAlone(self.name, task.history, fitted)

@@ -190,7 +190,6 @@ def why(error: DriverError | Neo4jError, *, address: str, user: str, was_there: 
     return known.format(address=repr(address), user=repr(user), message=message)
 
 
-READ_ONLY = "the database at {address} can only be read; allow writing to it or give another"
 SENTENCES = {
     "Security.Unauthorized": "{address} does not know the user {user} with this password; "
     "correct NEO4J_USER, and NEO4J_PASSWORD or the password file",
@@ -200,8 +199,7 @@ SENTENCES = {
     "do so with ALTER CURRENT USER SET PASSWORD",
     "Security.Forbidden": "the user {user} of {address} may not do this: {message}; "
     "give NEO4J_USER a user who may read and write",
-    "ForbiddenOnReadOnlyDatabase": READ_ONLY,
-    "WriteOnReadOnlyAccessDatabase": READ_ONLY,
+    "ForbiddenOnReadOnlyDatabase": "the database at {address} can only be read; allow writing to it or give another",
     "Statement.AccessMode": "{address} cannot answer: a query may only read, and this one writes",
     "Database.DatabaseNotFound": "{address} has no such database; leave its name out or create it first",
     "TransactionTimedOutClientConfiguration": "{address} cannot answer: the query took longer than it may; "

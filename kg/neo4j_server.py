@@ -27,13 +27,11 @@ HOME = Path("data/neo4j/home")
 USER = "neo4j"
 START_SECONDS = 120
 STOP_SECONDS = 60
-# Without preallocation an empty store takes 2 MB instead of 500 MB: each test may have one. Without the quiet period
-# of Bolt a server whose clients are gone stops in 2 s instead of 11.
+# Without preallocation an empty store takes 2 MB instead of 500 MB: each test may have one.
 SETTINGS = """\
 server.memory.pagecache.size={page_cache}
 db.tx_log.preallocate=false
 dbms.usage_report.enabled=false
-internal.dbms.bolt.netty_server_shutdown_quiet_period=0
 """
 
 

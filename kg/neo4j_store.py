@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import re
-import time
 from collections.abc import Mapping
 from dataclasses import asdict
 from types import TracebackType
@@ -25,15 +24,6 @@ from loaders.errors import InputError
 QUERY_SECONDS = 30.0
 EMPTY = ":auto MATCH (n) CALL (n) { DETACH DELETE n } IN TRANSACTIONS OF 50 ROWS"
 
-# A server that is killed while it makes a rule keeps the rule's index without the rule, and then refuses to make it.
-HALF_MADE = """
-SHOW INDEXES YIELD name, owningConstraint
-WHERE name IN $names AND owningConstraint IS NULL
-RETURN name
-"""
-RULE_NAME = re.compile(r"CREATE CONSTRAINT (\w+)")
-LOCK_RULE = "cartograph_lock"
-LOCK_RULE_SECONDS = 2.0
 LAYOUT = "MATCH (g:Graph {id: 'graph'}) RETURN g.layout, g.loading"
 # Which `run` the edges of each run carry; see Neo4jStore.write_results.
 CURRENT = "MATCH (r:Run {id: $id}) RETURN r.edges_related, r.edges_recommended, coalesce(r.writes, 0)"
@@ -92,17 +82,9 @@ class Neo4jStore:
 
     def replace_graph(self, tables: GraphTables) -> None:
         """Write what differs from the graph that is there, which may be one whose load was killed."""
-        lock_rule, *rules = statements(read_query("schema_neo4j"))
-        # No lock guards the lock's own rule: another process may be making it, which takes a moment.
-        if LOCK_RULE in self._half_made():
-            time.sleep(LOCK_RULE_SECONDS)
-            self._drop_half_made()
-        self._connection.write([(lock_rule, {})])
+        for statement in statements(read_query("schema_neo4j")):
+            self._connection.write([(statement, {})])
         with WriteLock(self._connection) as lock:
-            self._drop_half_made()
-            for rule in rules:
-                lock.keep()
-                self._connection.write([(rule, {})])
             # Another process may have loaded the same while this one waited for the lock.
             found = self.layout()
             if found is None or found != GraphLayout.of(tables):
@@ -213,15 +195,6 @@ class Neo4jStore:
                 raise InputError(f"the query asks for {' and '.join(asked)} of a run in one; ask for one at a time")
             values["run"] = marks.pop()
         return values
-
-    def _half_made(self) -> set[str]:
-        # Only names of the schema file: an index of somebody else is not ours to drop.
-        names = RULE_NAME.findall(read_query("schema_neo4j"))
-        return {name for (name,) in self._connection.rows(HALF_MADE, {"names": names})}
-
-    def _drop_half_made(self) -> None:
-        for name in sorted(self._half_made()):
-            self._connection.write([(f"DROP INDEX {name} IF EXISTS", {})])
 
     def _required_layout(self) -> GraphLayout:
         layout = self.layout()

@@ -1,14 +1,8 @@
 // Which of this user's products the buyers of this product bought too: bought by people who bought what she bought.
 // $user, $product, $now (seconds, UTC); $limit rows. `people` counts them, this user left out.
-MATCH (:User {id: $user})-[b:BOUGHT]->(j:Product)
-WHERE b.at < $now AND j.id <> $product
-WITH collect(DISTINCT j) AS mine
-MATCH (:Product {id: $product})<-[o:BOUGHT]-(other:User)
-WHERE o.at < $now AND other.id <> $user
-WITH DISTINCT mine, other
-MATCH (other)-[s:BOUGHT]->(j:Product)
-WHERE s.at < $now AND j IN mine
-WITH j.id AS because, j.name AS name, count(DISTINCT other) AS people
+MATCH (u:User {id: $user})-[b:BOUGHT]->(j:Product)<-[s:BOUGHT]-(other:User)-[o:BOUGHT]->(p:Product {id: $product})
+WHERE b.at < $now AND s.at < $now AND o.at < $now AND other.id <> u.id AND j.id <> p.id
+WITH j.id AS because, j.name AS name, count(DISTINCT other.id) AS people
 RETURN because, name, people
 ORDER BY people DESC, because
 LIMIT $limit

@@ -297,7 +297,5 @@ def test_without_times_cypher_scores_as_the_delivery_does_also_when_pasted(place
             found = recommend(store, user=user, run=run, limit=K)
             assert found["score"].to_list() == pytest.approx(edges[user]["score"].to_list(), rel=1e-5)
         product, score = edges[user].select("product_id", "score").row(0)
-        pasted = with_values(
-            read_query("explain_score", dialect=store.dialect), score_parameters(user, product, run, limit=ALL_ROWS)
-        )
+        pasted = with_values(read_query("explain_score"), score_parameters(user, product, run, limit=ALL_ROWS))
         assert store.query(pasted, {})["contribution"].sum() == pytest.approx(score, rel=1e-5)

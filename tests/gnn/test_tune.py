@@ -8,10 +8,10 @@ import json
 import math
 import multiprocessing
 import os
+import signal
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
-from multiprocessing.synchronize import Barrier
 from pathlib import Path
 
 import numpy as np
@@ -29,7 +29,10 @@ from gnn.search import search
 from gnn.task import Task
 from gnn.tune import TuneConfig, tune
 from gnn.tuned import apply_tuned, load_tuned, with_settings
+from kg.graph import Graph
 from loaders.errors import InputError
+from loaders.synthetic import synthetic_shop
+from tests.gnn.shops import graph_of
 from tests.gnn.test_bad_input import refused, run
 
 FINISHED = (TrialState.COMPLETE, TrialState.PRUNED)
@@ -100,31 +103,16 @@ def finished_settings(study: Path) -> list[dict[str, object]]:
     return [dict(trial.params) for trial in trials_of(study) if trial.state in FINISHED]
 
 
-def climb_until_stuck(study: str, log: str) -> None:
-    """Climb in a process of its own, and never come back from the fourth trial."""
+def slow_climb(study: str, log: str) -> None:
+    """Climb in a process of its own, slowly, and note what was scored."""
 
-    def noted(model: Model) -> float:
-        with Path(log).open("a", encoding="utf-8") as file:
-            file.write("scored\n")
-        if Path(log).read_text().count("\n") == 4:
-            time.sleep(3600)
-        return height(model)
-
-    climb(Path(study), trials=24, score=noted)
-
-
-def climb_together(study: str, log: str, meeting: Barrier) -> None:
-    """Climb in a process of its own; its first trial waits for that of the other process."""
-    met: list[int] = []
-
-    def noted(model: Model) -> float:
+    def slow_height(model: Model) -> float:
         with Path(log).open("a", encoding="utf-8") as file:
             file.write(f"{os.getpid()} {model!r}\n")
-        if not met:
-            met.append(meeting.wait(timeout=600))
+        time.sleep(0.15)
         return height(model)
 
-    climb(Path(study), trials=24, score=noted)
+    climb(Path(study), trials=24, score=slow_height)
 
 
 def test_the_top_of_the_hill_is_found(tmp_path: Path) -> None:
@@ -159,26 +147,32 @@ def test_another_seed_tries_other_settings(tmp_path: Path) -> None:
 
 
 def test_a_killed_search_goes_on_and_ends_as_an_uninterrupted_one(tmp_path: Path) -> None:
-    log = tmp_path / "log"
     process = multiprocessing.get_context("spawn").Process(
-        target=climb_until_stuck, args=(str(tmp_path / "killed"), str(log))
+        target=slow_climb, args=(str(tmp_path / "killed"), str(tmp_path / "log"))
     )
     process.start()
-    end = time.monotonic() + 600
+    log = tmp_path / "log"
+    end = time.monotonic() + 120
     while (not log.exists() or log.read_text().count("\n") < 4) and time.monotonic() < end:
         time.sleep(0.01)
-    process.kill()
+    # In the middle of a trial: each takes 0.15 s.
+    time.sleep(0.05)
+    assert process.pid is not None
+    os.kill(process.pid, signal.SIGKILL)
     process.join()
-    assert [trial.state for trial in trials_of(tmp_path / "killed")] == [*[TrialState.COMPLETE] * 3, TrialState.RUNNING]
+    assert process.exitcode == -signal.SIGKILL
+    before = finished_settings(tmp_path / "killed")
+    assert 3 <= len(before) < 24
     climb(tmp_path / "killed", trials=24)
     climb(tmp_path / "whole", trials=24)
     assert finished_settings(tmp_path / "killed") == finished_settings(tmp_path / "whole")
+    assert finished_settings(tmp_path / "killed")[: len(before)] == before
 
 
 def test_two_processes_share_the_trials_of_one_search(tmp_path: Path) -> None:
     context = multiprocessing.get_context("spawn")
-    arguments = (str(tmp_path / "s"), str(tmp_path / "log"), context.Barrier(2))
-    processes = [context.Process(target=climb_together, args=arguments) for _ in range(2)]
+    arguments = (str(tmp_path / "s"), str(tmp_path / "log"))
+    processes = [context.Process(target=slow_climb, args=arguments) for _ in range(2)]
     for process in processes:
         process.start()
     for process in processes:
@@ -368,7 +362,7 @@ class Reader:
         return Counted(self.name, content.text[task.products].sum(1).astype(np.float64))
 
 
-def models(*, times_known: bool, repeat: bool) -> tuple[Model, ...]:
+def models(_graph: Graph, *, times_known: bool, repeat: bool) -> tuple[Model, ...]:
     return (Buyers(), Reader(), *([Switch()] if repeat and times_known else []))
 
 
@@ -387,7 +381,8 @@ def test_the_command_writes_what_it_found_for_each_model(tmp_path: Path, capsys:
     assert entry["split"] == "by time"
     assert len(entry["graph"]) == 32
     assert "| Buyers |" in capsys.readouterr().out
-    assert apply_tuned(models(times_known=True, repeat=False), load_tuned(tmp_path / "tune"))[0] == Buyers(power=1.0)
+    plain = models(graph_of(synthetic_shop()), times_known=True, repeat=False)
+    assert apply_tuned(plain, load_tuned(tmp_path / "tune"))[0] == Buyers(power=1.0)
 
 
 def test_texts_are_encoded_only_for_a_model_that_reads_them(tmp_path: Path) -> None:
@@ -438,7 +433,7 @@ def test_a_model_that_fails_keeps_no_other_from_being_searched(tmp_path: Path) -
             raise InputError("a singular system")
 
     with pytest.raises(InputError, match=r"Broken could be fitted with none of the 1 settings tried.*singular"):
-        tune(config_in(tmp_path), lambda *, times_known, repeat: (Broken(), Buyers()))
+        tune(config_in(tmp_path), lambda _graph, *, times_known, repeat: (Broken(), Buyers()))
     assert load_tuned(tmp_path / "tune") == {"Buyers": {"power": 1.0}}
 
 

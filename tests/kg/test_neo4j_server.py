@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 import os
-import re
 import socket
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-import yaml
 
-from kg.neo4j_java import POM, collect_jars
-from kg.neo4j_server import COMPOSE, run_admin, running_uri, start_server, stop_server
+from kg.neo4j_java import collect_jars
+from kg.neo4j_server import run_admin, running_uri, start_server, stop_server
 from loaders.errors import InputError
 
 GOOD_JAVA = "echo java.base@21; echo jdk.compiler@21"
@@ -113,17 +111,3 @@ def test_an_admin_command_that_fails_says_why(tmp_path: Path, program: Program) 
     program("mvn", 'for last; do :; done; folder="${last#-DoutputDirectory=}"; /bin/mkdir -p "$folder"')
     with pytest.raises(InputError, match=r"`neo4j-admin database import full` failed: Database already exist"):
         run_admin(tmp_path / "home", ["database", "import", "full"], jars=tmp_path / "jars")
-
-
-def test_docker_runs_the_line_of_versions_of_the_jars_for_this_machine_alone_with_a_password_and_a_named_volume() -> (
-    None
-):
-    service = yaml.safe_load(COMPOSE.read_text())["services"]["neo4j"]
-    version = re.search(r"<neo4j.version>(\d+\.\d+)", POM.read_text())
-    assert version is not None
-    assert service["image"] == f"neo4j:{version[1]}-community"
-    assert all(port.startswith("127.0.0.1:") for port in service["ports"])
-    assert service["environment"]["NEO4J_AUTH"].startswith("neo4j/${NEO4J_PASSWORD:?")
-    assert {"NEO4J_server_memory_heap_max__size", "NEO4J_server_memory_pagecache_size"} <= set(service["environment"])
-    assert service["volumes"] == ["neo4j-data:/data"]
-    assert "neo4j-data" in yaml.safe_load(COMPOSE.read_text())["volumes"]

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import os
 import random
-import re
 import socket
 import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import neo4j
@@ -24,7 +23,7 @@ from kg.cypher import query_names, read_query
 from kg.explain import explain, explanation_text
 from kg.graph import GraphTables
 from kg.load import load_graph
-from kg.neo4j_connection import Statement, place_of, require_version, why
+from kg.neo4j_connection import place_of, require_version, why
 from kg.neo4j_store import Neo4jStore
 from kg.schema import VERSION
 from kg.store import GraphStore, open_store
@@ -172,44 +171,6 @@ def test_a_server_that_went_away_is_named_as_such() -> None:
     assert "went away in the middle" in why(ServiceUnavailable("x"), address="bolt://h", user="ann", was_there=True)
 
 
-def test_a_transaction_that_the_server_gives_up_for_a_deadlock_is_done_again(
-    empty_server: Server, ask: Callable[..., list[list[object]]]
-) -> None:
-    ask("UNWIND ['one', 'two'] AS id CREATE (:Brand {id: id, times: 0})")
-    count = "MATCH (b:Brand {id: $id}) SET b.times = b.times + 1"
-    turns: list[float] = []
-    with (
-        neo4j.GraphDatabase.driver(empty_server.uri, auth=("neo4j", empty_server.password)) as driver,
-        driver.session() as session,
-        open_store(empty_server.uri) as store,
-    ):
-        assert isinstance(store, Neo4jStore)
-        other = session.begin_transaction()
-        other.run(count, id="two").consume()
-
-        def go_on() -> None:
-            other.run(count, id="one").consume()
-            other.commit()
-
-        thread = threading.Thread(target=go_on)
-
-        class Crossing(list[Statement]):
-            """Takes one; at the first turn, lets the other transaction wait for one; then takes two."""
-
-            def __iter__(self) -> Iterator[Statement]:
-                turns.append(time.monotonic())
-                yield count, {"id": "one"}
-                if len(turns) == 1:
-                    thread.start()
-                    time.sleep(1)
-                yield count, {"id": "two"}
-
-        store._connection.write(Crossing())
-        thread.join()
-    assert len(turns) > 1
-    assert ask("MATCH (b:Brand) RETURN b.times") == [[2], [2]]
-
-
 # What is in the database.
 
 
@@ -221,19 +182,6 @@ def test_data_that_break_a_rule_are_named(empty_server: Server, ask: Callable[..
         pytest.raises(InputError, match=r"break a rule .* ids are unique.*User"),
     ):
         store.replace_graph(graph_tables(small_shop()))
-
-
-@pytest.mark.parametrize("label", ["Lock", "Brand"])
-def test_a_rule_that_a_killed_server_left_half_made_is_made_anew(
-    empty_server: Server, ask: Callable[..., list[list[object]]], label: str
-) -> None:
-    # What such a server keeps: the index of the rule, without the rule.
-    empty_server.drop_rules()
-    ask(f"CREATE INDEX cartograph_{label.lower()} FOR (n:{label}) ON (n.id)")
-    with open_store(empty_server.uri) as store:
-        store.replace_graph(graph_tables(small_shop()))
-        assert equal(store, graph_tables(small_shop()))
-    assert ask("SHOW CONSTRAINTS YIELD name RETURN count(*)") == [[8]]
 
 
 def test_the_nodes_of_another_program_are_not_deleted(empty_server: Server, ask: Callable[..., object]) -> None:
@@ -263,6 +211,17 @@ def test_a_query_that_takes_too_long_is_ended(filled: Server, monkeypatch: pytes
     slow = "UNWIND range(1, 100000) AS a UNWIND range(1, 100000) AS b RETURN sum(a * b) AS total"
     with open_store(filled.uri) as store, pytest.raises(InputError, match="took longer than it may"):
         store.query(slow, {})
+
+
+def test_values_arrive_as_they_left(empty_server: Server) -> None:
+    products = PRODUCTS.with_columns(
+        text=pl.Series(["x" * 1_000_000, "`'\"\\", "$user }) DETACH DELETE n //", "🍵\u0000", None]),
+        note=pl.Series([float("nan"), None, -0.0, float("inf"), 5e-324]),
+    )
+    tables = graph_tables(small_shop(products=products))
+    with open_store(empty_server.uri) as store:
+        store.replace_graph(tables)
+        assert equal(store, tables)
 
 
 # Loading again.
@@ -336,26 +295,19 @@ import sys
 from kg import neo4j_connection
 from kg.build import graph_tables
 from kg.store import open_store
-from loaders.errors import run_command
 from loaders.shops import load_shop
 # Less patience with a server that is gone, for the sake of the test's time.
 neo4j_connection.RETRY_SECONDS = 2.0
 tables = graph_tables(load_shop("synthetic"))
 print("ready", flush=True)
-
-def main():
-    with open_store(sys.argv[1]) as store:
-        store.replace_graph(tables)
-    print("done", flush=True)
-
-run_command(main)
+with open_store(sys.argv[1]) as store:
+    store.replace_graph(tables)
+print("done", flush=True)
 """
 
 
 def start_loader(uri: str) -> subprocess.Popen[str]:
-    process = subprocess.Popen(
-        [sys.executable, "-c", LOADER, uri], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
-    )
+    process = subprocess.Popen([sys.executable, "-c", LOADER, uri], stdout=subprocess.PIPE, text=True)
     assert process.stdout is not None
     assert process.stdout.readline() == "ready\n"
     return process
@@ -429,17 +381,11 @@ def test_a_server_that_is_killed_in_the_middle_is_named_and_the_next_load_mends_
     if empty_server.home is None:
         pytest.skip("the server was given, and is not ours to kill")
     monkeypatch.setattr(neo4j_lock, "ASK", neo4j_lock.ASK.replace("lock.until <", "true OR lock.until <"))
-    # Also while the rules are made, and not only of a database that has them.
-    if seed % 2 == 0:
-        empty_server.drop_rules()
     process = start_loader(empty_server.uri)
     time.sleep(random.Random(seed).uniform(0.1, 1.2))  # noqa: S311
     empty_server.kill()
-    # The driver tries again for a while, its last pause as long again.
-    said, error = process.communicate(timeout=180)
-    if said != "done\n":
-        assert process.returncode == 2
-        assert re.fullmatch(r"error: (the Neo4j at .+ went away|no Neo4j answers at) [^\n]+\n", error), error
+    # The driver tries again for a quarter of a minute, its last pause as long again.
+    process.communicate(timeout=180)
     empty_server.restart()
     with open_store(empty_server.uri) as store:
         store.replace_graph(synthetic)

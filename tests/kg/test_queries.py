@@ -10,6 +10,7 @@ from math import sqrt
 
 import polars as pl
 import pytest
+from polars.testing import assert_frame_equal
 
 from kg.build import graph_tables
 from kg.cypher import parameters_of, purpose, query_names, read_query
@@ -166,3 +167,11 @@ def test_every_query_says_its_purpose_and_parameters_and_runs(loaded: GraphStore
     assert len(rows) > 0
     assert "ORDER BY" in text
     assert text.rstrip().endswith("LIMIT $limit")
+
+
+@pytest.mark.parametrize("name", query_names())
+def test_a_text_for_one_store_finds_what_the_common_text_finds(loaded: GraphStore, name: str) -> None:
+    parameters = {parameter: VALUES[parameter] for parameter in parameters_of(read_query(name))}
+    common = loaded.query(read_query(name), parameters)
+    own = loaded.query(read_query(name, dialect=loaded.dialect), parameters)
+    assert_frame_equal(own, common, check_exact=False, rel_tol=1e-12)
