@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from gnn.config import NetworkConfig
 from gnn.ease import EASE, EASERelations
 from gnn.factors import IALS, LightGCN
 from gnn.model import Model
@@ -22,8 +23,8 @@ def baselines(*, times_known: bool, repeat: bool) -> tuple[Model, ...]:
         EASE(),
         EASERelations(),
         LightGCN(),
-        GraphNetworkAlone(kind="sage"),
+        GraphNetworkAlone(NetworkConfig(kind="sage")),
         # A step of HGT costs some forty of the linear network's.
-        GraphNetworkAlone(kind="hgt", batch_users=2048),
-        GraphNetworkAlone(kind="linear"),
+        GraphNetworkAlone(NetworkConfig(kind="hgt", batch_users=2048)),
+        GraphNetworkAlone(),
     )

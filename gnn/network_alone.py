@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Literal
+from dataclasses import dataclass, field
 
 import numpy as np
 from jaxtyping import Float, Int
@@ -38,26 +37,8 @@ class NetworkAlone:
 class GraphNetworkAlone:
     """A graph network trained to predict hidden purchases, and nothing else."""
 
-    kind: Literal["linear", "sage", "hgt"] = "linear"
-    """How vectors are propagated over the graph."""
-
-    dimension: int = 64
-    """Length of the query and key vectors."""
-
-    layers: int = 2
-    """How many times co-purchases are propagated (linear), or layers of message passing."""
-
-    learning_rate: float = 0.01
-    """Step size of AdamW."""
-
-    temperature: float = 0.1
-    """What cosines are divided by at the start; it is learned."""
-
-    hidden_share: float = 0.3
-    """Part of each user's products that is hidden from her and has to be predicted."""
-
-    batch_users: int = 512
-    """Users in one step: each step passes messages over the whole graph, so more of them make a pass cheaper."""
+    network: NetworkConfig = field(default_factory=NetworkConfig)
+    """Its settings; how long it is trained at the most and when it is looked at are not used here."""
 
     epochs: int = 15
     """Passes over the users."""
@@ -65,31 +46,24 @@ class GraphNetworkAlone:
     @property
     def name(self) -> str:
         """What result tables call it."""
-        return NAMES[self.kind]
+        return NAMES[self.network.kind]
 
     @property
     def space(self) -> Space:
         """One to three steps over the graph, longer or shorter training."""
         return {
-            "dimension": Range(32.0, 128.0, log=True, whole=True),
-            "layers": Range(1.0, 3.0, whole=True),
-            "learning_rate": Range(0.001, 0.03, log=True),
-            "temperature": Range(0.03, 0.3, log=True),
-            "hidden_share": Range(0.1, 0.7),
+            "network.dimension": Range(32.0, 128.0, log=True, whole=True),
+            "network.layers": Range(1.0, 3.0, whole=True),
+            "network.learning_rate": Range(0.001, 0.03, log=True),
+            "network.temperature": Range(0.03, 0.3, log=True),
+            "network.hidden_share": Range(0.1, 0.7),
             "epochs": Range(4.0, 60.0, log=True, whole=True),
         }
 
     def fit(self, task: Task, content: Content, *, seed: int) -> Recommender:
         """Return the network after the last pass."""
         data = hetero_data(content.graph, past=task.known, products=task.products, text=content.text[task.products])
-        config = NetworkConfig(
-            kind=self.kind,
-            dimension=self.dimension,
-            layers=self.layers,
-            learning_rate=self.learning_rate,
-            temperature=self.temperature,
-            hidden_share=self.hidden_share,
-            batch_users=self.batch_users,
+        fitted = fit_network(
+            data, task.history, config=self.network, device=content.device, seed=seed, epochs=self.epochs
         )
-        fitted = fit_network(data, task.history, config=config, device=content.device, seed=seed, epochs=self.epochs)
         return NetworkAlone(self.name, task.history, fitted)

@@ -273,7 +273,7 @@ def test_no_number_is_learned_for_a_single_user(kind: str) -> None:
 @pytest.mark.parametrize("kind", ["sage", "hgt"])
 def test_a_shop_of_purchases_alone_is_enough(kind: str) -> None:
     nothing = replace(GRAPH, has_brand=GRAPH.has_brand.clear(), in_category=GRAPH.in_category.clear(), links={})
-    model = GraphNetworkAlone(kind=kind, dimension=4, epochs=1)  # type: ignore[arg-type]
+    model = GraphNetworkAlone(NetworkConfig(kind=kind, dimension=4), epochs=1)  # type: ignore[arg-type]
     assert np.isfinite(model.fit(TASK, replace(CONTENT, graph=nothing), seed=0).scores(EVERYBODY)).all()
 
 
@@ -284,8 +284,8 @@ def test_a_shop_of_purchases_alone_is_enough(kind: str) -> None:
         EASE(),
         RP3beta(),
         LightGCN(dimension=16, epochs=40, batch_purchases=512),
-        GraphNetworkAlone(kind="sage", dimension=16),
-        GraphNetworkAlone(kind="hgt", dimension=16),
+        GraphNetworkAlone(NetworkConfig(kind="sage", dimension=16)),
+        GraphNetworkAlone(NetworkConfig(kind="hgt", dimension=16)),
     ],
     ids=lambda model: model.name,
 )

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import fields, is_dataclass, replace
+from dataclasses import is_dataclass, replace
+from operator import attrgetter
 
 import numpy as np
 import polars as pl
@@ -10,6 +11,7 @@ import pytest
 import torch
 
 from gnn.baselines import baselines
+from gnn.config import NetworkConfig
 from gnn.ease import EASE, EASERelations
 from gnn.factors import IALS, LightGCN
 from gnn.history import Weighing
@@ -19,6 +21,7 @@ from gnn.network_alone import GraphNetworkAlone
 from gnn.popularity import PersonalFrequency, Popularity, PopularityLastWeeks
 from gnn.ranking import Recommender
 from gnn.task import Task, make_task
+from gnn.tuned import with_settings
 from kg.graph import Graph
 from loaders.synthetic import START, WEEK, synthetic_shop
 from loaders.tables import check_shop
@@ -35,9 +38,9 @@ MODELS: tuple[Model, ...] = (
     EASE(),
     EASERelations(),
     LightGCN(dimension=8, epochs=2, batch_purchases=64),
-    GraphNetworkAlone(kind="linear", dimension=8, epochs=2),
-    GraphNetworkAlone(kind="sage", dimension=8, epochs=2),
-    GraphNetworkAlone(kind="hgt", dimension=8, epochs=2),
+    GraphNetworkAlone(NetworkConfig(kind="linear", dimension=8), epochs=2),
+    GraphNetworkAlone(NetworkConfig(kind="sage", dimension=8), epochs=2),
+    GraphNetworkAlone(NetworkConfig(kind="hgt", dimension=8), epochs=2),
 )
 EVERY_MODEL = pytest.mark.parametrize("model", MODELS, ids=lambda model: model.name)
 
@@ -83,18 +86,20 @@ def scores(recommender: Recommender) -> np.ndarray:
 def test_a_model_is_frozen_settings_and_its_space_names_settings_it_has(model: Model) -> None:
     assert isinstance(model, Model)
     assert is_dataclass(model)
-    assert set(model.space) <= {field.name for field in fields(model)}
+    own = {name: attrgetter(name)(model) for name in model.space}
+    # A name of a group is a field of the group: what is set is read back, and nothing else changes.
+    assert with_settings(model, own) == model
     for name, place in model.space.items():
         if isinstance(place, Range):
             assert place.low < place.high
             assert place.low > 0 or not place.log
-            assert isinstance(getattr(model, name), int if place.whole else float)
+            assert isinstance(own[name], int if place.whole else float)
 
 
 @pytest.mark.parametrize("model", baselines(times_known=True, repeat=True), ids=lambda model: model.name)
 def test_the_values_a_baseline_starts_with_lie_in_its_space(model: Model) -> None:
     for name, place in model.space.items():
-        value = getattr(model, name)
+        value = attrgetter(name)(model)
         assert place.low <= value <= place.high if isinstance(place, Range) else value in place
 
 
