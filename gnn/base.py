@@ -10,9 +10,9 @@ from scipy import sparse
 from gnn.closed_form import Similarity, closed_form, exact_way
 from gnn.co_purchase import CoPurchase
 from gnn.config import ClosedFormConfig
-from gnn.history import Weighing, history_weights
-from gnn.related import Base, Recipe
-from gnn.task import Task
+from gnn.history import Weighing
+from gnn.related import Base
+from gnn.task import Task, weigh
 
 SHRINK = 10.0
 """Shrinkage of the co-purchase cosine where the shop is too large for the closed form."""
@@ -24,27 +24,19 @@ CONTENT_SHARES = {"brand": "brand", "category": "category", "words": "text", "me
 def fit_base(
     task: Task,
     features: Mapping[str, sparse.csr_array | np.ndarray],
-    recipe: Recipe,
     config: ClosedFormConfig,
     *,
     times_known: bool,
 ) -> Base:
     """Return the closed form over what ``task`` knows; the co-purchase cosine where the shop is too large for it."""
-    weighing = Weighing.of(config, times_known=times_known)
-    bought = history_weights(
-        task.known, products=task.products, num_users=task.history.shape[0], weighing=weighing, now=task.now
-    )
+    bought = weigh(task, Weighing.of(config, times_known=times_known))
     sizes = np.maximum(np.diff(bought.indptr), 1).astype(np.float64)
-    bought = sparse.csr_array(sparse.diags_array(sizes**-recipe.row_power) @ bought)
+    bought = sparse.csr_array(sparse.diags_array(sizes**-config.row_power) @ bought)
     scale = float(bought.power(2).sum()) / max(bought.shape[1], 1)
     similarities = [
-        Similarity(
-            share=CONTENT_SHARES.get(name, "links"),
-            features=matrix,
-            weight=recipe.content * scale * config.weight(name),
-        )
+        Similarity(share=CONTENT_SHARES.get(name, "links"), features=matrix, weight=scale * config.weight(name))
         for name, matrix in features.items()
     ]
     if exact_way(bought, similarities) is None:
         return CoPurchase(task.bought, shrink=SHRINK)
-    return closed_form(bought, similarities, ridge=recipe.ridge * scale)
+    return closed_form(bought, similarities, ridge=config.ridge * scale)

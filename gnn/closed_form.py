@@ -117,6 +117,11 @@ class ClosedForm:
         """The size of B."""
         return len(self.inverse.diagonal)
 
+    @property
+    def symmetry(self) -> Float[np.ndarray, " products"]:
+        """Return d with B(i, j) = B(j, i) · d(i) / d(j): P is symmetric."""
+        return self.inverse.diagonal
+
     def rows(self, start: int, stop: int) -> Float[np.ndarray, "rows products"]:
         """Return these rows of B; their diagonal is 0."""
         block: np.ndarray = self.inverse.rows(start, stop) / -self.inverse.diagonal

@@ -12,6 +12,14 @@ from scipy import sparse
 BLOCK_PRODUCTS = 1024
 
 
+def co_purchases(bought: sparse.csr_array) -> Iterator[tuple[int, Float[np.ndarray, "rows products"]]]:
+    """Yield the first row of each block of XᵀX, and its rows: how many bought both."""
+    users_by_product = sparse.csr_array(bought.T.astype(np.float32))
+    by_user = bought.astype(np.float32)
+    for start in range(0, bought.shape[1], BLOCK_PRODUCTS):
+        yield start, (users_by_product[start : start + BLOCK_PRODUCTS] @ by_user).toarray()
+
+
 @dataclass(frozen=True)
 class CoPurchase:
     """B(j, i) = |both| / (sqrt(|j| · |i|) + shrink), its diagonal 0; all of it is the share ``bought``."""
@@ -31,13 +39,15 @@ class CoPurchase:
         """The size of B."""
         return int(self.bought.shape[1])
 
+    @property
+    def symmetry(self) -> Float[np.ndarray, " products"]:
+        """Return ones: B is symmetric."""
+        return np.ones(self.num_products, dtype=np.float32)
+
     def blocks(self) -> Iterator[tuple[int, Float[np.ndarray, "rows products"]]]:
         """Yield the first row of each block and its rows of B."""
-        users_by_product = sparse.csr_array(self.bought.T.astype(np.float32))
-        by_user = self.bought.astype(np.float32)
         root = np.sqrt(np.asarray(self.bought.sum(0), dtype=np.float32).ravel())
-        for start in range(0, self.num_products, BLOCK_PRODUCTS):
-            both = (users_by_product[start : start + BLOCK_PRODUCTS] @ by_user).toarray()
+        for start, both in co_purchases(self.bought):
             rows = both / (root[start : start + len(both), None] * root[None] + np.float32(self.shrink))
             rows[np.arange(len(rows)), start + np.arange(len(rows))] = 0.0
             yield start, rows

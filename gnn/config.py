@@ -55,8 +55,11 @@ class NetworkConfig:
     layers: int = 2
     """How many times co-purchases are propagated (linear), or layers of message passing (sage, hgt)."""
 
-    learning_rate: float = 0.01
+    learning_rate: float = 0.003
     """Step size of AdamW."""
+
+    identity_dropout: float = 0.8
+    """Part of the products that a step knows by text and neighbours alone, without their id embeddings."""
 
     temperature: float = 0.1
     """What cosines are divided by at the start; it is learned."""
@@ -79,9 +82,10 @@ class NetworkConfig:
 
 @dataclass(frozen=True)
 class ClosedFormConfig:
-    """The closed form over the graph; of values in a list validation chooses, beginning with the first.
+    """The closed form over the graph.
 
-    The ridge and all weights count in mean diagonals of XᵀX, X being the purchases.
+    The ridge and all weights count in mean diagonals of XᵀX, X being the purchases, so that one value fits shops of all
+    sizes.
     """
 
     exponent: float = 0.3
@@ -90,14 +94,11 @@ class ClosedFormConfig:
     half_life_days: float = 1000.0
     """Days after which a purchase weighs half in X. Not used where no times are known."""
 
-    ridges: tuple[float, ...] = (20.0, 50.0)
+    ridge: float = 10.0
     """Regularisation; more trusts rare products less."""
 
-    row_powers: tuple[float, ...] = (0.0, 0.25)
+    row_power: float = 0.1
     """X's rows are multiplied by (number of products of the user) ^ -power."""
-
-    contents: tuple[float, ...] = (0.0, 1.0)
-    """Factor on the weights of all similarities; 0 is purchases alone."""
 
     brand: float = 0.5
     """Weight of having the same brand."""
@@ -125,22 +126,58 @@ class ClosedFormConfig:
 
 @dataclass(frozen=True)
 class RelatedConfig:
-    """The ``RELATED`` edges; of values in a list validation chooses, beginning with the first."""
+    """The ``RELATED`` edges."""
 
     per_product: int = 200
     """Edges kept for each product, the largest by absolute weight."""
 
-    gates: tuple[float, ...] = (0.0, 0.5, 1.0, 2.0)
-    """Strengths tried for the network's gate on the closed form's weights."""
+    own: float = 1.0
+    """Weight of the edge from a product to itself, where products may be bought again (``repeat``)."""
 
-    trends: tuple[float, ...] = (0.5, 0.0, 1.0)
-    """Powers tried for the trend of the candidate, recent against usual purchases."""
+    trend: float = 0.5
+    """Power of the candidate's trend, recent against usual purchases. Not used where no times are known."""
 
     trend_half_life_days: float = 14.0
     """Days after which a purchase counts half as recent."""
 
     trend_shrink: float = 5.0
     """Purchases added to recent and usual ones alike; more trusts the trend of rare products less."""
+
+
+@dataclass(frozen=True)
+class EdgeConfig:
+    """The edge network, which re-weighs the edges of the closed form and the graph network."""
+
+    by_base: int = 200
+    """Candidate edges of a product that are the closed form's largest."""
+
+    by_network: int = 120
+    """Further candidate edges of a product that are the graph network's likeliest."""
+
+    hidden: int = 32
+    """Width of its two hidden layers."""
+
+    hidden_share: float = 0.2
+    """Part of the known purchases that closed form and network are fitted without, to learn from: the latest ones where
+    times are known, else a part of each user's."""
+
+    learning_rate: float = 0.004
+    """Largest step size of AdamW, in one cycle."""
+
+    weight_decay: float = 0.001
+    """Of AdamW."""
+
+    batch_users: int = 512
+    """Users in one step at the most."""
+
+    passes: int = 8
+    """Passes over the users; 0 leaves out both networks, and the edges are the closed form's."""
+
+    clip: float = 1.0
+    """Largest norm of a gradient."""
+
+    tail_power: float = 0.25
+    """A wanted product counts (buyers + 1) ^ -tail_power, so that the tail does not pay for the head."""
 
 
 @dataclass(frozen=True)
@@ -183,6 +220,12 @@ class TrainConfig:
     k: int = 100
     """Products recommended to each user."""
 
+    leave_out: tuple[str, ...] = ()
+    """Links between products that nothing is learned from, such as ALSO_BOUGHT: those that know the future leak it."""
+
+    repeat: bool = False
+    """Products that a user bought before may be recommended to her again, as in a grocery shop."""
+
     overwrite: bool = False
     """Replace a run of the same name that had other settings."""
 
@@ -190,17 +233,16 @@ class TrainConfig:
     history: HistoryConfig = field(default_factory=HistoryConfig)
     network: NetworkConfig = field(default_factory=NetworkConfig)
     closed_form: ClosedFormConfig = field(default_factory=ClosedFormConfig)
+    edges: EdgeConfig = field(default_factory=EdgeConfig)
     related: RelatedConfig = field(default_factory=RelatedConfig)
 
     def __post_init__(self) -> None:
         _require(
             bool(self.run is None or re.fullmatch(r"[\w][\w.-]*", self.run)), "run", self.run, "letters, digits, . _ -"
         )
-        for group in (self.split, self.history, self.network, self.closed_form, self.related):
+        for group in (self.split, self.history, self.network, self.closed_form, self.edges, self.related):
             for name, value in vars(group).items():
-                numbers = value if isinstance(value, tuple) else (value,)
-                finite = all(math.isfinite(number) for number in numbers if isinstance(number, float))
-                _require(finite, name, value, "a finite number")
+                _require(not isinstance(value, float) or math.isfinite(value), name, value, "a finite number")
         _require(0 <= self.history.exponent <= 10, "history.exponent", self.history.exponent, "0 to 10")
         _require(self.k >= 1, "k", self.k, "1 or more")
         for name in ("min_buyers", "seed"):
@@ -212,9 +254,16 @@ class TrainConfig:
         _require(
             0 < self.network.hidden_share < 1, "network.hidden_share", self.network.hidden_share, "between 0 and 1"
         )
+        _require(
+            0 <= self.network.identity_dropout < 1,
+            "network.identity_dropout",
+            self.network.identity_dropout,
+            "0 or more and below 1",
+        )
         _require(self.related.per_product >= 1, "related.per_product", self.related.per_product, "1 or more")
-        for name in ("gates", "trends"):
-            _require(bool(getattr(self.related, name)), f"related.{name}", getattr(self.related, name), "some values")
+        for name in ("own", "trend"):
+            _require(getattr(self.related, name) >= 0, f"related.{name}", getattr(self.related, name), "0 or more")
+        _check_edges(self.edges)
         _check_closed_form(self.closed_form)
         for name in ("trend_half_life_days", "trend_shrink"):
             _require(getattr(self.related, name) > 0, f"related.{name}", getattr(self.related, name), "more than 0")
@@ -237,15 +286,23 @@ Device = Literal["cpu", "cuda"]
 
 
 def _check_closed_form(config: ClosedFormConfig) -> None:
-    for name in ("ridges", "row_powers", "contents"):
-        values = getattr(config, name)
-        _require(bool(values) and min(values) >= 0, f"closed_form.{name}", values, "some values of 0 or more")
-    _require(min(config.ridges) > 0, "closed_form.ridges", config.ridges, "values above 0")
+    _require(config.ridge > 0, "closed_form.ridge", config.ridge, "more than 0")
+    _require(0 <= config.row_power <= 1, "closed_form.row_power", config.row_power, "0 to 1")
     weights = {name: getattr(config, name) for name in ("brand", "category", "words", "meaning", "link")}
     for name, weight in (weights | {f"links.{name}": weight for name, weight in config.links.items()}).items():
         _require(math.isfinite(weight) and weight >= 0, f"closed_form.{name}", weight, "0 or more")
     _require(0 <= config.exponent <= 10, "closed_form.exponent", config.exponent, "0 to 10")
     _require(config.half_life_days >= 0.01, "closed_form.half_life_days", config.half_life_days, "0.01 or more")
+
+
+def _check_edges(config: EdgeConfig) -> None:
+    for name in ("by_base", "hidden", "batch_users"):
+        _require(getattr(config, name) >= 1, f"edges.{name}", getattr(config, name), "1 or more")
+    for name in ("by_network", "passes", "weight_decay", "tail_power"):
+        _require(getattr(config, name) >= 0, f"edges.{name}", getattr(config, name), "0 or more")
+    for name in ("learning_rate", "clip"):
+        _require(getattr(config, name) > 0, f"edges.{name}", getattr(config, name), "more than 0")
+    _require(0 < config.hidden_share < 1, "edges.hidden_share", config.hidden_share, "between 0 and 1")
 
 
 def moment(text: str | None, name: str) -> int | None:

@@ -14,7 +14,7 @@ from gnn.metrics import Row, measure
 from gnn.model import Content, Model
 from gnn.neighbours import ItemKNN
 from gnn.network_alone import NAMES, NetworkAlone
-from gnn.popularity import Popularity, PopularityLastWeeks
+from gnn.popularity import PersonalFrequency, Popularity, PopularityLastWeeks
 from gnn.ranking import Recommender, RelatedRecommender, rank
 from gnn.related import related_matrix
 from gnn.report import as_markdown
@@ -49,13 +49,25 @@ def evaluate(recommender: Recommender, task: Task) -> Row:
     return Row(recommender=recommender.name, measures=measure(ranked.products, task.relevant, cutoffs=CUTOFFS))
 
 
-def evaluate_all(task: Task, content: Content, *, related: sparse.csr_array, fitted: FittedNetwork) -> list[Row]:
-    """Return the table: the baselines that are fitted in no time, the network alone, and ours."""
-    plain: list[Model] = [Popularity(), *([PopularityLastWeeks()] if content.times_known else []), ItemKNN()]
+def evaluate_all(
+    task: Task,
+    content: Content,
+    *,
+    history: sparse.csr_array,
+    related: sparse.csr_array,
+    network: FittedNetwork | None,
+) -> list[Row]:
+    """Return the table: the baselines that are fitted in no time, the network alone, and ours by a(u, j) and R."""
+    plain: list[Model] = [
+        Popularity(),
+        *([PopularityLastWeeks()] if content.times_known else []),
+        *([PersonalFrequency()] if task.repeat else []),
+        ItemKNN(),
+    ]
     recommenders: list[Recommender] = [
         *(model.fit(task, content, seed=0) for model in plain),
-        NetworkAlone(NAMES["linear"], task.history, fitted),
-        RelatedRecommender(OURS, task.history, related),
+        *([NetworkAlone(NAMES["linear"], history, network)] if network else []),
+        RelatedRecommender(OURS, history, related),
     ]
     return [evaluate(recommender, task) for recommender in recommenders]
 
@@ -76,11 +88,18 @@ def evaluate_run(folder: RunFolder, *, password_file: str | None = None) -> list
         weighing=manifest.weighing,
         now=split.test_from,
         min_buyers=config.min_buyers,
+        repeat=config.repeat,
     )
     # None of the plain baselines reads a text.
     no_text = np.zeros((len(graph.products), 0), dtype=np.float32)
     content = Content(graph, no_text, times_known=split.way == "by time", device=torch.device("cpu"))
-    return evaluate_all(task, content, related=related_matrix(edges, task.products), fitted=folder.fitted())
+    return evaluate_all(
+        task,
+        content,
+        history=task.history,
+        related=related_matrix(edges, task.products),
+        network=folder.network(),
+    )
 
 
 def main() -> None:

@@ -59,6 +59,11 @@ class IALS:
         return "iALS"
 
     @property
+    def random(self) -> bool:
+        """The vectors' start is drawn."""
+        return True
+
+    @property
     def space(self) -> Space:
         """Powers of ten around what the field reports (Rendle et al. 2022)."""
         return {
@@ -111,6 +116,11 @@ class LightGCN:
     def name(self) -> str:
         """What result tables call it."""
         return "LightGCN"
+
+    @property
+    def random(self) -> bool:
+        """The vectors' start and the batches are drawn."""
+        return True
 
     @property
     def space(self) -> Space:

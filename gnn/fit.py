@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from jaxtyping import Bool, Float, Int
 from scipy import sparse
+from scipy.special import log_softmax
 from torch import Tensor
 from torch_geometric.data import HeteroData
 from tqdm import tqdm
@@ -36,6 +37,26 @@ class FittedNetwork:
     epochs: int
     """Passes over the users that made these weights."""
 
+    @property
+    def popularity(self) -> Float[np.ndarray, " products"]:
+        """What the network adds to every score of a product."""
+        popularity: np.ndarray = self.weights["popularity"].numpy()
+        return popularity
+
+    def cosines(self, start: int, stop: int) -> Float[np.ndarray, "rows products"]:
+        """Return cos(q_j, k_i) of these rows j with every product i."""
+        queries = self.queries[start:stop]
+        length = np.linalg.norm(queries, axis=1, keepdims=True)
+        near: np.ndarray = (queries / np.where(length > 0, length, 1.0)) @ self.keys.T
+        return near
+
+    def log_probabilities(self, start: int, stop: int) -> Float[np.ndarray, "rows products"]:
+        """Return log p(i | j): what the network expects next of somebody who only bought j."""
+        likelihood: np.ndarray = log_softmax(
+            self.cosines(start, stop) / np.float32(self.temperature) + self.popularity, axis=1
+        )
+        return likelihood
+
 
 @dataclass(frozen=True)
 class EpochRecord:
@@ -46,7 +67,8 @@ class EpochRecord:
     validation_ndcg: float | None
 
 
-Validate = Callable[[Float[np.ndarray, "products dimension"], Float[np.ndarray, "products dimension"]], float]
+Validate = Callable[[FittedNetwork], float]
+"""NDCG@10 of a network on purchases it does not know."""
 
 
 def fit_network(
@@ -60,7 +82,7 @@ def fit_network(
     validate: Validate | None = None,
     record: Callable[[EpochRecord], None] = lambda _: None,
 ) -> FittedNetwork:
-    """Train for ``epochs`` passes, or stop early where ``validate`` (NDCG@10 of queries and keys) no longer rises.
+    """Train for ``epochs`` passes, or stop early where what ``validate`` says no longer rises.
 
     ``history`` holds the weights a(u, j), users × products; its pairs are the purchases in ``data``.
     """
@@ -74,7 +96,7 @@ def fit_network(
         for epoch in range(1, epochs + 1):
             loss = _epoch(network, bought, history, config=config, optimizer=optimizer, rng=rng)
             looked = validate is not None and (epoch % config.evaluate_every == 0 or epoch == epochs)
-            ndcg = validate(*_vectors(network, whole)) if validate and looked else None
+            ndcg = validate(_fitted(network, whole, epochs=epoch)) if validate and looked else None
             record(EpochRecord(epoch, loss, ndcg))
             progress.set_postfix(loss=f"{loss:.3f}", ndcg=f"{ndcg or 0:.4f}")
             progress.update()
@@ -85,14 +107,7 @@ def fit_network(
     if validate is None:
         best = (np.nan, epochs, network.state_dict())
     network.load_state_dict(best[2])
-    queries, keys = _vectors(network, whole)
-    return FittedNetwork(
-        queries=queries,
-        keys=keys,
-        temperature=network.log_temperature.detach().exp().item(),
-        weights={name: value.cpu() for name, value in best[2].items()},
-        epochs=best[1],
-    )
+    return _fitted(network, whole, epochs=best[1])
 
 
 def make_network(data: HeteroData, config: NetworkConfig, *, device: torch.device, seed: int) -> ProductNetwork:
@@ -105,6 +120,7 @@ def make_network(data: HeteroData, config: NetworkConfig, *, device: torch.devic
             layers=config.layers,
             temperature=config.temperature,
             device=device,
+            identity_dropout=config.identity_dropout,
             seed=seed,
         ).to(device)
     links = {relation for source, relation, target in data.edge_types if source == target == "product"}
@@ -115,14 +131,23 @@ def make_network(data: HeteroData, config: NetworkConfig, *, device: torch.devic
         dimension=config.dimension,
         layers=config.layers,
         temperature=config.temperature,
+        identity_dropout=config.identity_dropout,
         rng=torch.Generator().manual_seed(seed),
     ).to(device)
 
 
-def _vectors(network: ProductNetwork, bought: Relation) -> tuple[np.ndarray, np.ndarray]:
+def _fitted(network: ProductNetwork, bought: Relation, *, epochs: int) -> FittedNetwork:
+    network.eval()
     with torch.no_grad():
         queries, keys = network(bought)
-    return queries.cpu().numpy(), keys.cpu().numpy()
+    network.train()
+    return FittedNetwork(
+        queries=queries.cpu().numpy(),
+        keys=keys.cpu().numpy(),
+        temperature=network.log_temperature.detach().exp().item(),
+        weights={name: value.detach().cpu().clone() for name, value in network.state_dict().items()},
+        epochs=epochs,
+    )
 
 
 def _epoch(

@@ -79,6 +79,20 @@ def trend(
     return factor
 
 
+def repeat_rate(bought: pl.DataFrame, *, products: Int[np.ndarray, " products"]) -> Float[np.ndarray, " products"]:
+    """Return the share of each product's buyers who bought it more than once, shrunk by one buyer who did not."""
+    counted = (
+        bought.group_by("user", "product")
+        .agg(again=(pl.len() > 1))
+        .group_by("product")
+        .agg(pl.len().alias("buyers"), pl.col("again").sum())
+        .filter(pl.col("product").is_in(products))
+    )
+    rate = np.zeros(len(products))
+    rate[np.searchsorted(products, counted["product"].to_numpy())] = counted["again"] / (counted["buyers"] + 1)
+    return rate
+
+
 def binary(history: sparse.csr_array) -> sparse.csr_array:
     """Return the same pairs with the weight 1: who bought what."""
     return sparse.csr_array((np.ones_like(history.data), history.indices, history.indptr), shape=history.shape)

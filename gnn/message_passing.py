@@ -36,10 +36,17 @@ class MessagePassingNetwork(ProductNetwork):
         layers: int,
         temperature: float,
         device: torch.device,
+        identity_dropout: float,
         seed: int,
     ) -> None:
         rng = torch.Generator().manual_seed(seed)
-        super().__init__(data["product"].x, dimension=dimension, temperature=temperature, rng=rng)
+        super().__init__(
+            data["product"].x,
+            dimension=dimension,
+            temperature=temperature,
+            identity_dropout=identity_dropout,
+            rng=rng,
+        )
         self.num_nodes = {label: data[label].num_nodes for edge_type in data.edge_types for label in edge_type[::2]}
         self.edges = _row_means if kind == "sage" else _pairs
         self.fixed = {

@@ -65,3 +65,18 @@ class Model(Protocol):
     def fit(self, task: Task, content: Content, *, seed: int) -> Recommender:
         """Return the recommender fitted to what ``task`` knows; all chance comes from ``seed``."""
         ...
+
+
+@runtime_checkable
+class HasChance(Protocol):
+    """A model that says whether chance plays a part in its fit, so that one seed is not all of it."""
+
+    @property
+    def random(self) -> bool:
+        """Whether another seed gives another recommender."""
+        ...
+
+
+def is_random(model: Model) -> bool:
+    """Return whether another seed gives another recommender; not so for a model that says nothing of it."""
+    return isinstance(model, HasChance) and model.random

@@ -91,9 +91,17 @@ class ProductNetwork(nn.Module):
     """
 
     def __init__(
-        self, text: Float[Tensor, "products text"], *, dimension: int, temperature: float, rng: torch.Generator
+        self,
+        text: Float[Tensor, "products text"],
+        *,
+        dimension: int,
+        temperature: float,
+        identity_dropout: float,
+        rng: torch.Generator,
     ) -> None:
         super().__init__()
+        self.identity_dropout = identity_dropout
+        self.rng = rng
         self.text: Tensor
         self.register_buffer("text", _centred(text), persistent=False)
         num_products, text_dimension = text.shape
@@ -105,8 +113,12 @@ class ProductNetwork(nn.Module):
         self.log_temperature = nn.Parameter(torch.tensor(float(np.log(temperature))))
 
     def start(self) -> Float[Tensor, "products dimension"]:
-        """Return the vectors before any propagation."""
-        return self.identity + self.text @ self.projection
+        """Return the vectors before any propagation; in training a random part of the products goes without its id."""
+        by_text = self.text @ self.projection
+        if not self.training or not self.identity_dropout:
+            return self.identity + by_text
+        kept = torch.rand(len(self.identity), 1, generator=self.rng) >= self.identity_dropout
+        return self.identity * (kept.to(self.identity) / (1.0 - self.identity_dropout)) + by_text
 
     def scores(
         self, users: Float[Tensor, "users dimension"], keys: Float[Tensor, "products dimension"]
@@ -132,9 +144,10 @@ class QueryKeyNetwork(ProductNetwork):
         dimension: int,
         layers: int,
         temperature: float,
+        identity_dropout: float,
         rng: torch.Generator,
     ) -> None:
-        super().__init__(text, dimension=dimension, temperature=temperature, rng=rng)
+        super().__init__(text, dimension=dimension, temperature=temperature, identity_dropout=identity_dropout, rng=rng)
         self.relations = dict(relations)
         self.one_hop = one_hop
         self.layers = layers

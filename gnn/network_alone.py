@@ -20,16 +20,18 @@ NAMES = {"linear": "graph network alone", "sage": "GraphSAGE", "hgt": "HGT"}
 
 @dataclass(frozen=True)
 class NetworkAlone:
-    """The graph network's own scores: cosine of the user's summed queries with each key."""
+    """The graph network's own scores, as it was trained."""
 
     name: str
     history: sparse.csr_array
     fitted: FittedNetwork
 
     def scores(self, users: Int[np.ndarray, " users"]) -> Float[np.ndarray, "users products"]:
-        """Return Σ a(u, j) q(j) · k(i); its length is the same for all of a user's products, so it is left as it is."""
+        """Return cos(Σ a(u, j) q(j), k(i)) / temperature + popularity(i)."""
         profile = self.history[users] @ self.fitted.queries.astype(np.float64)
-        scores: np.ndarray = profile @ self.fitted.keys.T.astype(np.float64)
+        length = np.linalg.norm(profile, axis=1, keepdims=True)
+        near = (profile / np.where(length > 0, length, 1.0)) @ self.fitted.keys.T.astype(np.float64)
+        scores: np.ndarray = near / self.fitted.temperature + self.fitted.popularity
         return scores
 
 
@@ -49,12 +51,18 @@ class GraphNetworkAlone:
         return NAMES[self.network.kind]
 
     @property
+    def random(self) -> bool:
+        """The weights' start and what is hidden are drawn."""
+        return True
+
+    @property
     def space(self) -> Space:
         """One to three steps over the graph, longer or shorter training."""
         return {
             "network.dimension": Range(32.0, 128.0, log=True, whole=True),
             "network.layers": Range(1.0, 3.0, whole=True),
             "network.learning_rate": Range(0.001, 0.03, log=True),
+            "network.identity_dropout": Range(0.0, 0.9),
             "network.temperature": Range(0.03, 0.3, log=True),
             "network.hidden_share": Range(0.1, 0.7),
             "epochs": Range(4.0, 60.0, log=True, whole=True),

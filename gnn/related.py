@@ -1,4 +1,4 @@
-"""Makes the ``RELATED`` edges: product-product weights gated by the network, times the trend, cut to the largest."""
+"""Makes the ``RELATED`` edges: product-product weights times the trend of the candidate, the largest kept."""
 
 from __future__ import annotations
 
@@ -12,7 +12,6 @@ from jaxtyping import Float, Int
 from scipy import sparse
 from tqdm import tqdm
 
-from gnn.fit import FittedNetwork
 from kg.schema import SHARES
 
 
@@ -30,6 +29,11 @@ class Base(Protocol):
         """The size of B."""
         ...
 
+    @property
+    def symmetry(self) -> Float[np.ndarray, " products"]:
+        """What B differs from its transpose by: d with B(i, j) = B(j, i) · d(i) / d(j)."""
+        ...
+
     def blocks(self) -> Iterator[tuple[int, Float[np.ndarray, "rows products"]]]:
         """Yield the first row of each block and its rows of B; the diagonal is 0."""
         ...
@@ -37,27 +41,6 @@ class Base(Protocol):
     def other_shares(self, start: int, stop: int) -> Mapping[str, Float[np.ndarray, "rows products"]]:
         """Return the part of these rows that each relation but the purchases has; the rest is ``bought``."""
         ...
-
-
-@dataclass(frozen=True)
-class Recipe:
-    """How an edge is made: R(j, i) = B(j, i) · exp(gate · cos(q_j, k_i)) · trend(i) ^ trend.
-
-    B's own shares are multiplied by the trend, and the network's share is what its gate adds:
-    B · (exp(gate · cos) - 1), times the trend. The first three settings are those of B, the closed form; a ridge of 1
-    and a content of 1 are as large as the mean diagonal of XᵀX, so that one value fits shops of all sizes.
-    """
-
-    per_product: int
-    ridge: float = 20.0
-    row_power: float = 0.0
-    """X's rows are multiplied by (number of products of the user) ^ -row_power."""
-
-    content: float = 0.0
-    """Multiplies the weights of all similarities; 0 is no graph."""
-
-    trend: float = 0.0
-    gate: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -84,45 +67,48 @@ class Related:
 
 def related_edges(
     base: Base,
-    recipes: Sequence[Recipe],
     *,
-    fitted: FittedNetwork | None,
-    trend: Float[np.ndarray, " products"],
+    per_product: int,
+    factor: Float[np.ndarray, " products"],
+    own: float = 0.0,
     with_shares: bool = True,
-) -> list[Related]:
-    """Return the edges of each recipe; without ``with_shares`` all of B counts as ``bought``, which is faster.
+) -> Related:
+    """Return B(j, i) · factor(i), of each row the ``per_product`` largest by absolute value.
 
-    Products × products are never in memory at once: rows are made in blocks, for all recipes together, and cut.
+    ``own`` is the diagonal where products may be bought again: the share ``repeat``, kept for every product. Without
+    ``with_shares`` all else counts as ``bought``, which is faster. Products × products are never in memory at once.
     """
-    if fitted is None and any(recipe.gate for recipe in recipes):
-        raise ValueError("a gate needs a fitted network")
-    parts: list[list[Related]] = [[] for _ in recipes]
+    blocks = []
     with tqdm(total=base.num_products, desc="RELATED", unit="product", disable=None) as progress:
         for start, rows in base.blocks():
             others = base.other_shares(start, start + len(rows)) if with_shares else {}
-            near = None if fitted is None else _cosine_to_keys(fitted, start=start, rows=len(rows))
-            for recipe, blocks in zip(recipes, parts, strict=True):
-                blocks.append(_cut_block(rows, others, near, recipe=recipe, trend=trend, start=start))
+            blocks.append(_cut_block(rows, others, factor.astype(np.float32), start=start, per_product=per_product))
             progress.update(len(rows))
-    return [_joined(blocks) for blocks in parts]
+    related = joined(blocks)
+    return with_own(related, np.full(base.num_products, own)) if own else related
+
+
+def with_own(related: Related, weight: Float[np.ndarray, " products"]) -> Related:
+    """Return the edges and one from each product to itself, whose weight is the share ``repeat``."""
+    products = np.arange(len(weight), dtype=np.int32)
+    nothing = np.zeros(len(weight), dtype=np.float32)
+    shares = dict.fromkeys(SHARES, nothing) | {"repeat": weight.astype(np.float32)}
+    both = joined([related, Related(products, products, shares)])
+    order = np.lexsort((both.target, both.source))
+    return Related(both.source[order], both.target[order], {share: part[order] for share, part in both.shares.items()})
 
 
 def _cut_block(
     rows: Float[np.ndarray, "rows products"],
     others: Mapping[str, Float[np.ndarray, "rows products"]],
-    near: Float[np.ndarray, "rows products"] | None,
+    factor: Float[np.ndarray, " products"],
     *,
-    recipe: Recipe,
-    trend: Float[np.ndarray, " products"],
     start: int,
+    per_product: int,
 ) -> Related:
     """Return each row's ``per_product`` entries of largest absolute weight, in their shares."""
-    factor = trend.astype(np.float32) ** np.float32(recipe.trend)
-    gated = rows * factor
-    if recipe.gate and near is not None:
-        gated *= np.exp(np.float32(recipe.gate) * near)
-    size = np.abs(gated)
-    keep = min(recipe.per_product, size.shape[1])
+    size = np.abs(rows * factor)
+    keep = min(per_product, size.shape[1])
     columns = np.argpartition(-size, keep - 1, axis=1)[:, :keep]
     columns.sort(axis=1)
     places = np.arange(len(size))[:, None]
@@ -130,27 +116,19 @@ def _cut_block(
     source = np.broadcast_to(start + places, columns.shape)[kept].astype(np.int32)
     target = columns[kept].astype(np.int32)
     row = source - start
-    own = rows[row, target] * factor[target]
-    shares = dict.fromkeys(SHARES, np.zeros_like(own))
+    shares = dict.fromkeys(SHARES, np.zeros(len(source), dtype=np.float32))
     shares |= {share: part[row, target] * factor[target] for share, part in others.items()}
-    shares["bought"] = own - sum(shares[share] for share in others)
-    shares["network"] = gated[row, target] - own
+    shares["bought"] = rows[row, target] * factor[target] - sum(shares[share] for share in others)
     return Related(source=source, target=target, shares=shares)
 
 
-def _joined(blocks: Sequence[Related]) -> Related:
+def joined(blocks: Sequence[Related]) -> Related:
+    """Return the edges of all blocks, one after the other."""
     return Related(
         source=np.concatenate([block.source for block in blocks]),
         target=np.concatenate([block.target for block in blocks]),
         shares={share: np.concatenate([block.shares[share] for block in blocks]) for share in SHARES},
     )
-
-
-def _cosine_to_keys(fitted: FittedNetwork, *, start: int, rows: int) -> Float[np.ndarray, "rows products"]:
-    queries = fitted.queries[start : start + rows]
-    length = np.linalg.norm(queries, axis=1, keepdims=True)
-    near: np.ndarray = (queries / np.where(length > 0, length, 1.0)) @ fitted.keys.T
-    return near
 
 
 def related_matrix(edges: pl.DataFrame, products: Int[np.ndarray, " products"]) -> sparse.csr_array:

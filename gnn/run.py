@@ -18,10 +18,18 @@ import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save
 
-from gnn.config import ClosedFormConfig, HistoryConfig, NetworkConfig, RelatedConfig, SplitConfig, TrainConfig
+from gnn.config import (
+    ClosedFormConfig,
+    EdgeConfig,
+    HistoryConfig,
+    NetworkConfig,
+    RelatedConfig,
+    SplitConfig,
+    TrainConfig,
+)
+from gnn.edges import FittedEdges
 from gnn.fit import EpochRecord, FittedNetwork
 from gnn.history import Weighing
-from gnn.related import Recipe
 from gnn.report import Report, as_markdown
 from kg.graph import GraphTables, RunRecord
 from kg.store import GraphStore
@@ -58,9 +66,8 @@ class Manifest:
     """Purchases from this moment (seconds, UTC) on were not learned from."""
 
     weighing: Weighing
-    recipe: Recipe
     epochs: int
-    """Passes over the users in the final training."""
+    """Passes over the users in the final training of the graph network."""
 
     def record(self, *, now: int) -> RunRecord:
         """Return what Cypher must know of this run to score as of ``now``."""
@@ -122,11 +129,12 @@ class RunFolder:
             "history": HistoryConfig,
             "network": NetworkConfig,
             "closed_form": ClosedFormConfig,
+            "edges": EdgeConfig,
             "related": RelatedConfig,
         }
         return TrainConfig(
             **{key: value for key, value in values.items() if key not in groups},
-            **{name: group(**_with_tuples(values[name])) for name, group in groups.items()},
+            **{name: group(**values[name]) for name, group in groups.items()},
         )
 
     def manifest(self) -> Manifest:
@@ -134,13 +142,12 @@ class RunFolder:
         with self._readable("manifest.json"):
             values = self._read_json("manifest.json")
             return Manifest(
-                **{key: value for key, value in values.items() if key not in {"weighing", "recipe"}},
+                **{key: value for key, value in values.items() if key != "weighing"},
                 weighing=Weighing(**values["weighing"]),
-                recipe=Recipe(**values["recipe"]),
             )
 
-    def fitted(self) -> FittedNetwork:
-        """Return the network's vectors and weights."""
+    def network(self) -> FittedNetwork | None:
+        """Return the graph network's vectors and weights; None where the run had none."""
         file = self.path / "model.safetensors"
         try:
             tensors = load_file(file)
@@ -148,12 +155,15 @@ class RunFolder:
             raise InputError(f"{str(file)!r} is no whole model ({error}); train again") from error
         except FileNotFoundError as error:
             raise InputError(f"the run folder {str(self.path)!r} lacks {file.name}; train again") from error
+        own = {name.removeprefix("network."): value for name, value in tensors.items() if name.startswith("network.")}
+        if not own:
+            return None
         with self._readable(file.name):
             return FittedNetwork(
-                queries=tensors.pop("queries").numpy(),
-                keys=tensors.pop("keys").numpy(),
-                temperature=float(tensors["log_temperature"].exp()),
-                weights=tensors,
+                queries=own.pop("queries").numpy(),
+                keys=own.pop("keys").numpy(),
+                temperature=float(own["log_temperature"].exp()),
+                weights=own,
                 epochs=self.manifest().epochs,
             )
 
@@ -170,12 +180,17 @@ class RunFolder:
         """Write the manifest."""
         self._write_json("manifest.json", asdict(manifest))
 
-    def write_fitted(self, fitted: FittedNetwork) -> None:
-        """Write the network's vectors and weights."""
-        vectors = {"queries": torch.from_numpy(fitted.queries), "keys": torch.from_numpy(fitted.keys)}
-        tensors = {name: value.contiguous() for name, value in {**fitted.weights, **vectors}.items()}
+    def write_model(self, network: FittedNetwork | None, edges: FittedEdges | None) -> None:
+        """Write the graph network's vectors and weights, and the edge network's weights."""
+        tensors: dict[str, torch.Tensor] = {}
+        if network:
+            vectors = {"queries": torch.from_numpy(network.queries), "keys": torch.from_numpy(network.keys)}
+            tensors |= {f"network.{name}": value for name, value in {**network.weights, **vectors}.items()}
+        if edges:
+            tensors |= {f"edges.{name}": value for name, value in edges.network.state_dict().items()}
         # Through a file of Python's, so that a full disk is an OSError that names it.
-        (self.path / "model.safetensors").write_bytes(save(tensors))
+        content = save({name: value.cpu().contiguous() for name, value in tensors.items()})
+        (self.path / "model.safetensors").write_bytes(content)
 
     def write_report(self, report: Report) -> None:
         """Write the report for programs (JSON) and for people (Markdown)."""
@@ -271,11 +286,6 @@ def _require_replaceable(place: Path, config: TrainConfig) -> None:
             f"the run {place.name!r} exists with other settings ({key} is {new[key]!r}, was {old.get(key)!r}); "
             "give another --run NAME, or --overwrite"
         )
-
-
-def _with_tuples(values: dict[str, Any]) -> dict[str, Any]:
-    """Return the values as a config has them: JSON knows lists alone."""
-    return {key: tuple(value) if isinstance(value, list) else value for key, value in values.items()}
 
 
 def _write_text(file: Path, text: str) -> None:

@@ -9,7 +9,6 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass
 from datetime import datetime
 from io import BufferedRandom
-from operator import attrgetter
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +23,7 @@ from tqdm import tqdm
 
 from gnn.locks import is_locked, locked
 from gnn.model import Model, Range, Space
-from gnn.tuned import Setting, Settings, Tuned, with_settings
+from gnn.tuned import Setting, Settings, Tuned, setting_of, with_settings
 from loaders.errors import InputError
 
 TRIED = (TrialState.COMPLETE, TrialState.PRUNED, TrialState.RUNNING)
@@ -247,7 +246,7 @@ def _defaults(model: Model, space: Mapping[str, BaseDistribution]) -> Settings:
     """Return the model's own values of the settings in its space, in the study's types."""
     own: Settings = {}
     for name, distribution in space.items():
-        value = attrgetter(name)(model)
+        value = setting_of(model, name)
         if isinstance(distribution, CategoricalDistribution):
             known = value in distribution.choices
         elif isinstance(distribution, FloatDistribution | IntDistribution):

@@ -56,6 +56,9 @@ def split_purchases(graph: Graph, config: SplitConfig, *, seed: int) -> Split:
     now = int(bought["at"].max() or 0) + 1  # type: ignore[arg-type]
     if bought["fold"].null_count() == 0:
         fold = _with_validation(bought, config, seed=seed)
+        moments = _moments_of(bought, fold)
+        if moments:
+            return _parted(bought, fold, way="by time", cutoffs=moments, now=now)
         return _parted(bought, fold, way="by fold", cutoffs=(now, now), now=now)
     if bought["at"].n_unique() == 1:
         return _parted(bought, _chance_folds(bought, config, seed=seed), way="by chance", cutoffs=(now, now), now=now)
@@ -69,6 +72,21 @@ def split_purchases(graph: Graph, config: SplitConfig, *, seed: int) -> Split:
         .otherwise(pl.lit("test"))
     ).to_series()
     return _parted(bought, fold, way="by time", cutoffs=cutoffs, now=now)
+
+
+def _moments_of(bought: pl.DataFrame, fold: pl.Series) -> tuple[int, int] | None:
+    """Return where validation and test begin, if published folds follow each other in time; None if they overlap."""
+    spans = {
+        name: (each.min(), each.max())
+        for name in ("train", "validation", "test")
+        if len(each := bought["at"].filter(fold == name))
+    }
+    if set(spans) != {"train", "validation", "test"}:
+        return None
+    (_, past_to), (validation_from, validation_to), (test_from, _) = spans.values()
+    if past_to < validation_from and validation_to < test_from:  # type: ignore[operator]
+        return int(validation_from), int(test_from)  # type: ignore[arg-type]
+    return None
 
 
 def _cutoffs(graph: Graph, config: SplitConfig) -> tuple[int, int]:

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import polars as pl
 from jaxtyping import Int
 from scipy import sparse
 
-from gnn.history import Weighing, binary, history_weights, ranked_products
+from gnn.history import FOREVER, Weighing, binary, history_weights, ranked_products
 from kg.graph import Graph
 
 
@@ -64,10 +64,59 @@ def make_task(
     products = ranked_products(known, listed=graph.listed, min_buyers=min_buyers)
     num_users = len(graph.users)
     history = history_weights(known, products=products, num_users=num_users, weighing=weighing, now=now)
+    relevant = _relevant(known, later, products=products, num_users=num_users, repeat=repeat)
+    return Task(name=name, known=known, products=products, history=history, relevant=relevant, now=now, repeat=repeat)
+
+
+def hide(task: Task, *, share: float, seed: int) -> Task:
+    """Return the task of finding a part of what ``task`` knows from the rest of it, among the same products.
+
+    Hidden are at most ``share`` of all purchases, the latest, where their times differ (those of one moment together);
+    else round(share · n) of each user's n purchases, at least one where n is 3 or more.
+    """
+    known = task.known
+    if known["at"].n_unique() > 1:
+        at = known["at"].sort(descending=True)
+        latest = at[min(round(share * len(at)), len(at) - 1)]
+        hidden = known["at"] > latest if at[0] > latest else known["at"] == latest
+        now = int(known["at"].filter(hidden).min())  # type: ignore[arg-type]
+    else:
+        now = task.now
+        draw = pl.Series("draw", np.random.default_rng(seed).random(len(known)))
+        count = pl.len().over("user")
+        wanted = (count * share).round().clip(lower_bound=pl.when(count >= 3).then(1).otherwise(0))
+        hidden = known.with_columns(draw).select(pl.col("draw").rank("ordinal").over("user") <= wanted).to_series()
+    rest = known.filter(~hidden)
+    num_users = task.history.shape[0]
+    plain = Weighing(exponent=0.0, half_life=FOREVER)
+    return replace(
+        task,
+        name=f"hidden of {task.name}",
+        known=rest,
+        history=history_weights(rest, products=task.products, num_users=num_users, weighing=plain, now=now),
+        relevant=_relevant(rest, known.filter(hidden), products=task.products, num_users=num_users, repeat=task.repeat),
+        now=now,
+    )
+
+
+def weigh(task: Task, weighing: Weighing) -> sparse.csr_array:
+    """Return a(u, j) of what ``task`` knows, users × products."""
+    return history_weights(
+        task.known, products=task.products, num_users=task.history.shape[0], weighing=weighing, now=task.now
+    )
+
+
+def _relevant(
+    known: pl.DataFrame,
+    later: pl.DataFrame,
+    *,
+    products: Int[np.ndarray, " products"],
+    num_users: int,
+    repeat: bool,
+) -> sparse.csr_array:
     pairs = later.select("user", "product").unique().filter(pl.col("product").is_in(products)).sort("user", "product")
     if not repeat:
         pairs = pairs.join(known, on=["user", "product"], how="anti", maintain_order="left")
     columns = np.searchsorted(products, pairs["product"].to_numpy())
     shape = (num_users, len(products))
-    relevant = sparse.csr_array((np.ones(len(pairs)), (pairs["user"].to_numpy(), columns)), shape=shape)
-    return Task(name=name, known=known, products=products, history=history, relevant=relevant, now=now, repeat=repeat)
+    return sparse.csr_array((np.ones(len(pairs)), (pairs["user"].to_numpy(), columns)), shape=shape)

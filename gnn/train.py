@@ -10,7 +10,7 @@ import resource
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
@@ -18,26 +18,21 @@ from pathlib import Path
 import numpy as np
 import torch
 import tyro
-from jaxtyping import Float
 
-from gnn.base import fit_base
-from gnn.choose import choose
-from gnn.config import RelatedConfig, TrainConfig
-from gnn.evaluate import evaluate, evaluate_all
+from gnn.cartograph import Cartograph, FittedCartograph
+from gnn.config import TrainConfig
+from gnn.evaluate import evaluate_all
 from gnn.export import deliver, ranked_edges, related_by_id, write_recommended
-from gnn.fit import FittedNetwork, fit_network
-from gnn.hetero import hetero_data
-from gnn.history import Weighing, trend
+from gnn.history import Weighing
+from gnn.metrics import Row
 from gnn.model import Content
-from gnn.network_alone import NAMES, NetworkAlone
-from gnn.related import Base, Recipe, related_edges
 from gnn.report import Report, as_markdown
-from gnn.run import Manifest, RunFolder, new_run, program_commit, program_versions
+from gnn.run import Manifest, new_run, program_commit, program_versions
 from gnn.show import three_explanations
-from gnn.similarity import product_features
 from gnn.split import Split, split_purchases
 from gnn.task import Task, make_task
 from gnn.text import encode_texts
+from gnn.tuned import setting_of
 from kg.build import build_graph, results_by_position
 from kg.graph import Graph
 from kg.load import finding_text, load_graph
@@ -74,14 +69,15 @@ def train(config: TrainConfig) -> None:
     with open_store(address, password_file=config.password_file) as store, new_run(config, name) as folder:
         with watch.stage("load"):
             graph, fingerprint = _loaded_graph(shop, store)
+            graph = without_links(graph, config.leave_out)
         split = split_purchases(graph, config.split, seed=config.seed)
         weighing = Weighing.of(config.history, times_known=split.way == "by time")
         with watch.stage("text vectors"):
             text = encode_texts(
                 graph.products["text"].to_list(), folder=config.encoder, cache=Path(config.cache), device=device
             )
-        learn = partial(_fit_network, graph=graph, text=text, config=config, device=device, folder=folder)
-        fit = partial(_fit_base, graph=graph, text=text, config=config, times_known=split.way == "by time")
+        content = Content(graph, text, times_known=split.way == "by time", device=device)
+        model = Cartograph.of(config).for_graph(graph, timed=content.times_known)
 
         # Choices are made by models of the past alone, on the validation part.
         past = make_task(
@@ -92,19 +88,13 @@ def train(config: TrainConfig) -> None:
             weighing=weighing,
             now=split.validation_from,
             min_buyers=config.min_buyers,
+            repeat=config.repeat,
         )
         require_something_to_learn(past, min_buyers=config.min_buyers)
-        with watch.stage("train on the past"):
-            chosen_network = learn(past, epochs=config.network.max_epochs, validate=True)
-        with watch.stage("choose on validation"):
-            choice = choose(
-                past, partial(fit, past), config, fitted=chosen_network, trend=_trend(past, split, config.related)
-            )
-        content = Content(graph, text, times_known=split.way == "by time", device=device)
+        with watch.stage("learn from the past"):
+            fitted = model.fit(past, content, seed=config.seed, record=partial(folder.append_epoch, "validation"))
         with watch.stage("measure on validation"):
-            validation = evaluate_all(
-                past, content, related=choice.related.matrix(len(past.products)), fitted=chosen_network
-            )
+            validation = _measured(past, content, fitted)
 
         # The same, fitted again on all purchases before the test part; that part is looked at once, below.
         final = make_task(
@@ -115,36 +105,28 @@ def train(config: TrainConfig) -> None:
             weighing=weighing,
             now=split.test_from,
             min_buyers=config.min_buyers,
+            repeat=config.repeat,
         )
-        with watch.stage("train on past and validation"):
-            fitted = learn(final, epochs=max(chosen_network.epochs, 1), validate=False)
-        with watch.stage("make RELATED"):
-            base = fit(final, choice.recipe)
-            print(base.way)
-            trend_now = _trend(final, split, config.related)
-            (related,) = related_edges(base, [choice.recipe], fitted=fitted, trend=trend_now)
+        with watch.stage("learn from past and validation"):
+            fitted = model.fit(final, content, seed=config.seed, record=partial(folder.append_epoch, "test"))
+            print(fitted.way)
         with watch.stage("measure on test"):
-            test = (
-                evaluate_all(final, content, related=related.matrix(len(final.products)), fitted=fitted)
-                if len(split.test)
-                else []
-            )
+            test = _measured(final, content, fitted) if len(split.test) else []
 
         manifest = _manifest(
-            config, name=name, store=store, graph=fingerprint, split=split, weighing=weighing,
-            recipe=choice.recipe, epochs=fitted.epochs,
+            config, name=name, store=store, graph=fingerprint, split=split, weighing=weighing, fitted=fitted,
         )  # fmt: skip
         folder.write_manifest(manifest)
-        folder.write_fitted(fitted)
+        folder.write_model(fitted.network, fitted.edges)
         report = Report(
             run=name,
             shop=graph.shop,
-            facts=_facts(graph, split, final, choice.tried, choice.recipe, fitted),
+            facts=_facts(graph, split, final, model, fitted),
             validation=validation,
             test=test,
             seconds=watch.seconds,
         )
-        by_id = related_by_id(related, graph, final.products)
+        by_id = related_by_id(fitted.related, graph, final.products)
         with watch.stage("export"):
             delivery = deliver(
                 ranked_edges(
@@ -183,6 +165,20 @@ def _loaded_graph(shop: Shop, store: GraphStore) -> tuple[Graph, str]:
     return build_graph(store.read_graph()), loaded.layout.fingerprint
 
 
+def without_links(graph: Graph, names: tuple[str, ...]) -> Graph:
+    """Return the graph without these links between products; raise if it has no such link."""
+    for name in names:
+        if name not in graph.links:
+            known = ", ".join(graph.links) or "none"
+            raise InputError(f"the shop has no links {name!r} to leave out; it has {known}")
+    return replace(graph, links={name: edges for name, edges in graph.links.items() if name not in names})
+
+
+def _measured(task: Task, content: Content, fitted: FittedCartograph) -> list[Row]:
+    related = fitted.related.matrix(len(task.products))
+    return evaluate_all(task, content, history=fitted.history, related=related, network=fitted.network)
+
+
 def choose_device(wanted: str) -> torch.device:
     """Return the device ``wanted``; ``auto`` is CUDA where there is one. Not yet run on CUDA."""
     if wanted == "auto":
@@ -197,63 +193,6 @@ def choose_device(wanted: str) -> torch.device:
     if device.type == "cuda" and not torch.cuda.is_available():
         raise InputError(f"device is {wanted!r} and there is no CUDA here; give --device cpu")
     return device
-
-
-def _fit_network(
-    task: Task,
-    *,
-    epochs: int,
-    validate: bool,
-    graph: Graph,
-    text: Float[np.ndarray, "products dimension"],
-    config: TrainConfig,
-    device: torch.device,
-    folder: RunFolder,
-) -> FittedNetwork:
-    """Train the network on what ``task`` knows; with ``validate``, until its NDCG@10 no longer rises."""
-    data = hetero_data(graph, past=task.known, products=task.products, text=text[task.products])
-
-    def ndcg(queries: Float[np.ndarray, "products dimension"], keys: Float[np.ndarray, "products dimension"]) -> float:
-        vectors = FittedNetwork(queries=queries, keys=keys, temperature=1.0, weights={}, epochs=0)
-        return evaluate(NetworkAlone(NAMES["linear"], task.history, vectors), task).measures["NDCG@10"].value
-
-    return fit_network(
-        data,
-        task.history,
-        config=config.network,
-        device=device,
-        seed=config.seed,
-        epochs=epochs,
-        validate=ndcg if validate else None,
-        record=partial(folder.append_epoch, f"before {task.name}"),
-    )
-
-
-def _fit_base(
-    task: Task,
-    recipe: Recipe,
-    *,
-    graph: Graph,
-    text: Float[np.ndarray, "products dimension"],
-    config: TrainConfig,
-    times_known: bool,
-) -> Base:
-    """Fit the product-product weights to what ``task`` knows."""
-    features = product_features(graph, products=task.products, text=text[task.products]) if recipe.content else {}
-    return fit_base(task, features, recipe, config.closed_form, times_known=times_known)
-
-
-def _trend(task: Task, split: Split, config: RelatedConfig) -> Float[np.ndarray, " products"]:
-    """Return the trend of the task's products at its moment; where no times are known, there is none."""
-    if split.way != "by time":
-        return np.ones(len(task.products))
-    return trend(
-        task.known,
-        products=task.products,
-        half_life_days=config.trend_half_life_days,
-        shrink=config.trend_shrink,
-        now=task.now,
-    )
 
 
 def require_something_to_learn(task: Task, *, min_buyers: int) -> None:
@@ -278,8 +217,7 @@ def _manifest(
     graph: str,
     split: Split,
     weighing: Weighing,
-    recipe: Recipe,
-    epochs: int,
+    fitted: FittedCartograph,
 ) -> Manifest:
     return Manifest(
         run=name,
@@ -292,30 +230,33 @@ def _manifest(
         split=split.way,
         learned_before=split.test_from,
         weighing=weighing,
-        recipe=recipe,
-        epochs=epochs,
+        epochs=fitted.network.epochs if fitted.network else 0,
     )
 
 
-def _facts(
-    graph: Graph, split: Split, final: Task, tried: dict[str, float], recipe: Recipe, fitted: FittedNetwork
-) -> dict[str, str]:
+def _facts(graph: Graph, split: Split, final: Task, model: Cartograph, fitted: FittedCartograph) -> dict[str, str]:
     """Return what a reader of the report needs to know of how it came about."""
     days = [
         f"{datetime.fromtimestamp(moment, UTC):%Y-%m-%d %H:%M}" for moment in (split.validation_from, split.test_from)
     ]
     moments = f" (validation from {days[0]}, test from {days[1]}, UTC)" if split.way == "by time" else ""
-    attempts = ", ".join(f"{name} {100 * ndcg:.2f}" for name, ndcg in tried.items())
     sizes = (len(split.past), len(split.validation), len(split.test))
+    shares = {share: float(np.abs(part).sum()) for share, part in fitted.related.shares.items()}
+    whole = max(sum(shares.values()), 1e-30)
     return {
         "graph": f"{len(graph.users)} users, {len(graph.products)} products, {len(graph.brands)} brands, "
         f"{len(graph.categories)} categories, {len(graph.bought)} purchases",
         "split": f"{split.way}{moments}: {sizes[0]} past, {sizes[1]} validation, {sizes[2]} test purchases",
-        "ranked": f"{len(final.products)} products with enough buyers",
-        "network": f"{fitted.epochs} epochs, temperature {fitted.temperature:.3f}",
-        "tried on validation (NDCG@10 %)": attempts,
-        "chosen": f"ridge {recipe.ridge:g}, row power {recipe.row_power:g}, content {recipe.content:g}, "
-        f"trend {recipe.trend:g}, gate {recipe.gate:g}",
+        "ranked": f"{len(final.products)} products with enough buyers"
+        + (", also those a user bought before" if final.repeat else ""),
+        "base": fitted.way,
+        "network": f"{fitted.network.epochs} epochs, temperature {fitted.network.temperature:.3f}"
+        if fitted.network
+        else "left out",
+        "settings": ", ".join(f"{name} {setting_of(model, name):.4g}" for name in model.space),
+        "shares of RELATED (absolute, percent)": ", ".join(
+            f"{share} {100 * part / whole:.1f}" for share, part in shares.items() if part
+        ),
     }
 
 

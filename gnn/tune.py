@@ -4,50 +4,34 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field
-from functools import cached_property
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Protocol, runtime_checkable
 
-import numpy as np
-import torch
 import tyro
-from jaxtyping import Float
 
-from gnn.baselines import baselines
-from gnn.config import HistoryConfig, SplitConfig, TrainConfig
 from gnn.evaluate import evaluate
-from gnn.history import Weighing
 from gnn.model import Content, Model
+from gnn.models import models
+from gnn.prepare import ShopConfig, prepare
 from gnn.run import program_commit
 from gnn.search import Budget, search
-from gnn.split import Split, split_purchases
-from gnn.task import Task, make_task
-from gnn.text import encode_texts
-from gnn.train import choose_device, require_something_to_learn
+from gnn.task import Task
 from gnn.tuned import FILE, Tuned, save_tuned
-from kg.build import build_graph, graph_tables
 from kg.graph import Graph
-from kg.load import finding_text
 from loaders.errors import InputError, run_command
-from loaders.shops import load_shop, shop_name
+from loaders.shops import shop_name
 
 MEASURE = "NDCG@10"
 
 
 @dataclass(frozen=True)
-class TuneConfig:
+class TuneConfig(ShopConfig):
     """Search the settings of models on a shop's validation part; the test part is not read.
 
     Give --trials or --minutes for each model; what was done before counts. The same command goes on where it
     was stopped, and may run several times at once: the processes share the trials.
     """
-
-    shop: str = "complete-journey"
-    """complete-journey, amazon-beauty (split A), amazon-beauty-b, synthetic, or your own shop's folder (see README)."""
-
-    raw: str | None = None
-    """Folder of the raw files of amazon-beauty; by default ../shared/data/amazon_beauty."""
 
     model: Annotated[tuple[str, ...], tyro.conf.UseAppendAction] = ()
     """Name of a model to search; may be given again. By default all."""
@@ -61,122 +45,81 @@ class TuneConfig:
     folder: str | None = None
     """Folder of the studies and of tuned.json; by default runs/tune-SHOP."""
 
-    repeat: bool = False
-    """What a user bought before may be ranked for her and is to be found, as in grocery."""
-
-    cache: str = "data/text"
-    """Folder where text vectors are kept from run to run."""
-
-    encoder: str | None = None
-    """Folder of a Hugging Face text encoder; by default the MiniLM that comes with the packages."""
-
-    device: str = "auto"
-    """auto (CUDA where there is one), cpu, cuda or cuda:N."""
-
-    seed: int = 0
-    """All chance comes from it."""
-
-    min_buyers: int = 5
-    """Products with fewer buyers in the past are neither ranked nor learned from; 0 ranks all that are listed."""
-
-    split: SplitConfig = field(default_factory=SplitConfig)
-    history: HistoryConfig = field(default_factory=HistoryConfig)
-
     def __post_init__(self) -> None:
         Budget(self.trials, self.minutes)
-        # What both commands have is checked as there.
-        TrainConfig(seed=self.seed, min_buyers=self.min_buyers, split=self.split, history=self.history)
+        super().__post_init__()
 
 
 @runtime_checkable
 class ListModels(Protocol):
     """Returns the models that there are."""
 
-    def __call__(self, *, times_known: bool, repeat: bool) -> Sequence[Model]:
+    def __call__(self, graph: Graph, /, *, times_known: bool, repeat: bool) -> Sequence[Model]:
         """Return those for a shop whose times are known, for a task with repeats."""
         ...
 
 
-def tune(config: TuneConfig, models: ListModels) -> dict[str, Tuned]:
-    """Search the asked of ``models``; what is found for each is in the folder's ``tuned.json`` when it is found."""
-    device = choose_device(config.device)
-    shop = load_shop(config.shop, raw=config.raw)
-    for finding in shop.findings:
-        print(finding_text(finding))
-    tables = graph_tables(shop)
-    graph = build_graph(tables)
-    split = split_purchases(graph, config.split, seed=config.seed)
-    times_known = split.way == "by time"
-    task = _validation_task(graph, split, config)
-    asked = _asked(models(times_known=times_known, repeat=config.repeat), config.model)
-    content = _Content(graph, times_known=times_known, device=device, config=config)
-    facts = _facts(config, graph=tables.fingerprint(), split=split)
+def tune(config: TuneConfig, models_of: ListModels) -> dict[str, Tuned]:
+    """Search the asked of the models; what is found for each is in the folder's ``tuned.json`` when it is found."""
+    prepared = prepare(config)
+    task = prepared.validation_task()
+    every = models_of(prepared.graph, times_known=prepared.content.times_known, repeat=config.repeat)
     folder = Path(config.folder or f"runs/tune-{shop_name(config.shop)}")
     folder.mkdir(parents=True, exist_ok=True)
+    found, failed = search_all(
+        asked_models(every, config.model),
+        task,
+        prepared.content,
+        budget=Budget(config.trials, config.minutes),
+        folder=folder,
+        seed=config.seed,
+        facts=prepared.facts,
+    )
+    if found:
+        print(f"\n{as_table(found)}\n\n{folder / FILE}")
+    if failed:
+        raise InputError("; ".join(failed.values()))
+    return found
+
+
+def search_all(
+    asked: Sequence[Model],
+    task: Task,
+    content: Content,
+    *,
+    budget: Budget,
+    folder: Path,
+    seed: int,
+    facts: Mapping[str, object],
+) -> tuple[dict[str, Tuned], dict[str, str]]:
+    """Return what was found for each model, and why for some nothing was; ``tuned.json`` in ``folder`` has it at once.
+
+    Every model has the same budget. The others are not lost where one cannot be fitted.
+    """
+    facts = {**facts, "measure": f"{MEASURE} on {task.name}"}
     found: dict[str, Tuned] = {}
-    failed: list[str] = []
+    failed: dict[str, str] = {}
     for model in asked:
         try:
             found[model.name] = search(
                 model,
-                lambda tried: evaluate(tried.fit(task, content, seed=config.seed), task).measures[MEASURE].value,
-                trials=config.trials,
-                minutes=config.minutes,
-                study=folder / f"{_file_name(model.name)}.study",
-                seed=config.seed,
+                lambda tried: evaluate(tried.fit(task, content, seed=seed), task).measures[MEASURE].value,
+                trials=budget.trials,
+                minutes=budget.minutes,
+                study=folder / f"{file_name(model.name)}.study",
+                seed=seed,
                 facts=facts,
             )
         except InputError as error:
-            # The others are not to be lost; all sentences come at the end.
-            failed.append(str(error))
+            failed[model.name] = str(error)
             continue
         save_tuned(folder, found[model.name], facts={**facts, "commit": program_commit()})
         print(f"{model.name}: {_in_words(found[model.name])}", flush=True)
-    if found:
-        print(f"\n{as_table(found)}\n\n{folder / FILE}")
-    if failed:
-        raise InputError("; ".join(failed))
-    return found
+    return found, failed
 
 
-class _Content(Content):
-    """Content whose texts are encoded when a model first reads them: most read none."""
-
-    _config: TuneConfig
-
-    def __init__(self, graph: Graph, *, times_known: bool, device: torch.device, config: TuneConfig) -> None:
-        own = {"graph": graph, "times_known": times_known, "device": device, "_config": config}
-        for name, value in own.items():
-            object.__setattr__(self, name, value)
-
-    @cached_property
-    def text(self) -> Float[np.ndarray, "nodes dimension"]:
-        """The text vector of every product of the graph; zeros where there is no text."""
-        return encode_texts(
-            self.graph.products["text"].to_list(),
-            folder=self._config.encoder,
-            cache=Path(self._config.cache),
-            device=self.device,
-        )
-
-
-def _validation_task(graph: Graph, split: Split, config: TuneConfig) -> Task:
-    task = make_task(
-        "validation",
-        graph,
-        known=split.past,
-        later=split.validation,
-        weighing=Weighing.of(config.history, times_known=split.way == "by time"),
-        now=split.validation_from,
-        min_buyers=config.min_buyers,
-        repeat=config.repeat,
-    )
-    require_something_to_learn(task, min_buyers=config.min_buyers)
-    return task
-
-
-def _asked(models: Sequence[Model], names: Sequence[str]) -> list[Model]:
-    """Return the models of these names, all where there are no names."""
+def asked_models(models: Sequence[Model], names: Sequence[str]) -> list[Model]:
+    """Return the models of these names, all where there are no names; raise for a name that none has."""
     known = {model.name: model for model in models}
     for name in names:
         if name not in known:
@@ -184,25 +127,8 @@ def _asked(models: Sequence[Model], names: Sequence[str]) -> list[Model]:
     return [known[name] for name in dict.fromkeys(names)] or list(models)
 
 
-def _facts(config: TuneConfig, *, graph: str, split: Split) -> dict[str, object]:
-    """Return what the scores depend on beside a model's settings."""
-    return {
-        "shop": shop_name(config.shop),
-        "graph": graph,
-        "split": split.way,
-        "validation_from": split.validation_from,
-        "test_from": split.test_from,
-        "parts": [len(split.past), len(split.validation), len(split.test)],
-        "measure": f"{MEASURE} on validation",
-        "repeat": config.repeat,
-        "min_buyers": config.min_buyers,
-        "history": asdict(config.history),
-        "encoder": config.encoder,
-        "seed": config.seed,
-    }
-
-
-def _file_name(model: str) -> str:
+def file_name(model: str) -> str:
+    """Return a model's name fit for the name of a file."""
     return re.sub(r"[^\w.-]+", "-", model)
 
 
@@ -233,7 +159,7 @@ def as_table(found: Mapping[str, Tuned]) -> str:
 def main() -> None:
     """Run the command line."""
     config = tyro.cli(TuneConfig, prog="python -m gnn.tune", description=TuneConfig.__doc__)
-    tune(config, baselines)
+    tune(config, models)
 
 
 if __name__ == "__main__":

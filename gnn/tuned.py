@@ -6,7 +6,7 @@ import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, fields, is_dataclass, replace
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 from gnn.locks import locked
 from gnn.model import Model
@@ -49,7 +49,9 @@ class Tuned:
 
 
 def with_settings(settings: Frozen, values: Mapping[str, Setting]) -> Frozen:
-    """Return a copy of a frozen dataclass with these values; ``group.name`` reaches into a dataclass inside it."""
+    """Return a copy of a frozen dataclass with these values; ``group.name`` reaches into one inside it, or a dict."""
+    if isinstance(settings, dict):
+        return cast(Frozen, {**settings, **values})
     if not is_dataclass(settings) or isinstance(settings, type):
         raise TypeError(f"{settings!r} is no dataclass, so it has no settings")
     names = [each.name for each in fields(settings)]
@@ -65,6 +67,13 @@ def with_settings(settings: Frozen, values: Mapping[str, Setting]) -> Frozen:
             changed[group] = value
     changed |= {group: with_settings(getattr(settings, group), part) for group, part in inside.items()}
     return replace(settings, **changed)
+
+
+def setting_of(settings: object, name: str) -> Any:
+    """Return the value of a setting; ``group.name`` reaches into a dataclass or dict inside."""
+    for part in name.split("."):
+        settings = settings[part] if isinstance(settings, dict) else getattr(settings, part)
+    return settings
 
 
 def apply_tuned(models: Iterable[AnyModel], tuned: Mapping[str, Settings]) -> tuple[AnyModel, ...]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import polars as pl
 
-VERSION = 2
+VERSION = 3
 """Goes up when a graph that was loaded before can no longer be read; a store then asks to be loaded again."""
 
 NODES: dict[str, dict[str, type[pl.DataType]]] = {
@@ -33,7 +33,7 @@ BOUGHT: dict[str, type[pl.DataType]] = {
 }
 """Properties of a purchase; ``at`` is in seconds since 1970 (UTC), 0 where nobody knows."""
 
-SHARES = ("bought", "brand", "category", "text", "links", "network")
+SHARES = ("bought", "brand", "category", "text", "links", "network", "repeat")
 """The parts that a ``RELATED`` weight is the sum of, each a property of the edge."""
 
 RESULTS: dict[str, dict[str, type[pl.DataType]]] = {

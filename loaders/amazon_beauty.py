@@ -16,6 +16,7 @@ from loaders.tables import Shop, check_shop
 RAW = Path("../shared/data/amazon_beauty")
 """Where the raw files are looked for unless another folder is given."""
 
+SECONDS_PER_DAY = 86_400
 LINKS = {"ALSO_BOUGHT": "also_bought", "ALSO_VIEWED": "also_viewed", "BOUGHT_TOGETHER": "bought_together"}
 
 
@@ -23,7 +24,8 @@ def load_amazon_beauty(raw: Path = RAW, *, split: Literal["a", "b"] = "a") -> Sh
     """Return the shop: 12,101 products of the catalogue, 22,363 users, 198,502 purchases.
 
     Split A is that of PGPR and CAFE: ``fold`` is train or test, times are unknown. Split B leaves each user's last
-    purchase out for test and the one before for validation; ``at`` is then the place in her order, from 1. The links
+    purchase out for test and the one before for validation; of times the order alone is known, and ``at`` makes it
+    one purchase a day, the last of every user on the same day. The links
     were crawled after all purchases and lead to further products, which are kept with ``listed`` false: never
     recommended, but two products that lead to the same one are alike.
     """
@@ -163,10 +165,11 @@ def _leave_one_out(raw: Path) -> pl.DataFrame:
     )
     place = pl.int_range(pl.len()).over("source")
     left = pl.len().over("source") - 1 - place
+    at = (left.max() - left) * SECONDS_PER_DAY
     user = pl.col("target").first().over("source")
-    ordered = numbers.with_columns(user.alias("user"), place.alias("at"), left.alias("left"))
+    ordered = numbers.with_columns(user.alias("user"), place.alias("place"), at.alias("at"), left.alias("left"))
     return (
-        ordered.filter(pl.col("at") > 0)
+        ordered.filter(pl.col("place") > 0)
         .join(users, on="user")
         .join(items, left_on="target", right_on="product")
         .select(

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 import numpy as np
 import polars as pl
 import torch
@@ -13,7 +11,7 @@ from scipy import sparse
 from gnn.base import fit_base
 from gnn.config import ClosedFormConfig
 from gnn.model import Content
-from gnn.related import Base, Recipe
+from gnn.related import Base
 from gnn.similarity import product_features
 from gnn.task import Task
 from kg.build import build_graph, graph_tables
@@ -47,11 +45,11 @@ def shop_of(*rows: tuple[str, str, int | None], folds: list[str] | None = None, 
     return check_shop("hand", products=products, purchases=bought, **cutoffs)
 
 
-def base_of(task: Task, graph: Graph) -> Callable[[Recipe], Base]:
-    """Return what fits the closed form to what the task knows; texts are made up."""
+def base_of(task: Task, graph: Graph, config: ClosedFormConfig | None = None) -> Base:
+    """Return the closed form of what the task knows; texts are made up."""
     text = np.eye(len(graph.products), 8, dtype=np.float32)
     features = product_features(graph, products=task.products, text=text[task.products])
-    return lambda recipe: fit_base(task, features, recipe, ClosedFormConfig(), times_known=True)
+    return fit_base(task, features, config or ClosedFormConfig(), times_known=True)
 
 
 def content_of(graph: Graph, *, text: np.ndarray | None = None) -> Content:

@@ -16,7 +16,7 @@ import torch
 import gnn.evaluate
 import gnn.export
 import gnn.train
-from gnn.config import ClosedFormConfig, NetworkConfig, RelatedConfig, SplitConfig, TrainConfig
+from gnn.config import ClosedFormConfig, EdgeConfig, NetworkConfig, RelatedConfig, SplitConfig, TrainConfig
 from gnn.run import RunFolder
 from gnn.text import encode_texts
 from gnn.train import choose_device, train
@@ -117,12 +117,11 @@ def test_a_shop_that_cannot_be_learned_from_is_refused_and_leaves_no_run(
         (lambda: TrainConfig(network=NetworkConfig(hidden_share=1.0)), "network.hidden_share is 1.0; give between 0"),
         (lambda: TrainConfig(network=NetworkConfig(max_epochs=0)), "network.max_epochs is 0; give 1 or more"),
         (lambda: TrainConfig(network=NetworkConfig(temperature=0.0)), "network.temperature is 0.0; give more than 0"),
-        (lambda: TrainConfig(related=RelatedConfig(gates=())), r"related.gates is \(\); give some values"),
-        (lambda: TrainConfig(closed_form=ClosedFormConfig(ridges=())), r"closed_form.ridges is \(\); give some values"),
-        (
-            lambda: TrainConfig(closed_form=ClosedFormConfig(ridges=(0.0,))),
-            r"ridges is \(0.0,\); give values",
-        ),
+        (lambda: TrainConfig(related=RelatedConfig(trend=-1.0)), "related.trend is -1.0; give 0 or more"),
+        (lambda: TrainConfig(edges=EdgeConfig(hidden_share=1.0)), "edges.hidden_share is 1.0; give between 0 and 1"),
+        (lambda: TrainConfig(edges=EdgeConfig(passes=-1)), "edges.passes is -1; give 0 or more"),
+        (lambda: TrainConfig(network=NetworkConfig(identity_dropout=1.0)), "network.identity_dropout is 1.0; give 0"),
+        (lambda: TrainConfig(closed_form=ClosedFormConfig(ridge=0.0)), "closed_form.ridge is 0.0; give more than 0"),
         (lambda: TrainConfig(closed_form=ClosedFormConfig(words=-1.0)), "closed_form.words is -1.0; give 0 or more"),
         (lambda: TrainConfig(closed_form=ClosedFormConfig(links={"X": -1.0})), "closed_form.links.X is -1.0; give 0"),
         (

@@ -8,10 +8,9 @@ import numpy as np
 import pytest
 import torch
 
-from gnn.choose import choose
-from gnn.config import ClosedFormConfig, HistoryConfig, NetworkConfig, RelatedConfig, SplitConfig, TrainConfig
+from gnn.config import HistoryConfig, NetworkConfig, SplitConfig
 from gnn.evaluate import evaluate
-from gnn.fit import EpochRecord, FittedNetwork, Validate, fit_network
+from gnn.fit import EpochRecord, FittedNetwork, Validate, fit_network, make_network
 from gnn.hetero import hetero_data
 from gnn.history import Weighing
 from gnn.model import Content
@@ -26,7 +25,9 @@ from loaders.synthetic import synthetic_shop
 from tests.gnn.shops import base_of, graph_of
 
 CPU = torch.device("cpu")
-SMALL = NetworkConfig(dimension=16, batch_users=64, evaluate_every=1, patience=2)
+SMALL = NetworkConfig(
+    dimension=16, learning_rate=0.01, identity_dropout=0.0, batch_users=64, evaluate_every=1, patience=2
+)
 
 
 def tasks(graph: Graph) -> tuple[Task, Task]:
@@ -99,36 +100,31 @@ def test_keys_have_unit_length(graph: Graph) -> None:
     assert np.linalg.norm(found.keys, axis=1) == pytest.approx(np.ones(len(found.keys)), abs=1e-5)
 
 
-def test_the_planted_taste_is_found_by_the_network_alone_and_by_the_related_edges() -> None:
+def test_the_planted_taste_is_found_by_the_network_alone_and_by_the_closed_form() -> None:
     graph = graph_of(synthetic_shop(groups=6))
-    past, final = tasks(graph)
-    config = replace(SMALL, dimension=32)
-    chosen = fit(graph, past, epochs=12, config=config)
-    trend = np.ones(len(past.products))
-    recipe = choose(past, base_of(past, graph), TrainConfig(), fitted=chosen, trend=trend).recipe
-    network = fit(graph, final, epochs=12, config=config)
-    (related,) = related_edges(
-        base_of(final, graph)(recipe), [recipe], fitted=network, trend=np.ones(len(final.products))
-    )
+    _, final = tasks(graph)
+    network = fit(graph, final, epochs=12, config=replace(SMALL, dimension=32))
+    related = related_edges(base_of(final, graph), per_product=50, factor=np.ones(len(final.products)))
     recommenders = (
         Popularity().fit(final, Content(graph, np.zeros((0, 0), np.float32), times_known=True, device=CPU), seed=0),
         NetworkAlone("network", final.history, network),
-        RelatedRecommender("Cartograph", final.history, related.matrix(len(final.products))),
+        RelatedRecommender("closed form", final.history, related.matrix(len(final.products))),
     )
     best_sellers, alone, ours = (evaluate(one, final).measures["NDCG@10"].value for one in recommenders)
     assert alone > 2 * best_sellers
     assert ours > 2 * best_sellers
 
 
-def test_the_choice_is_the_best_of_all_that_was_tried(graph: Graph) -> None:
+def test_a_part_of_the_products_goes_without_its_id_in_training_and_none_afterwards(graph: Graph) -> None:
     past, _ = tasks(graph)
-    config = TrainConfig(
-        closed_form=ClosedFormConfig(ridges=(1.0, 9.0), row_powers=(0.0, 0.5), contents=(0.0, 1.0)),
-        related=RelatedConfig(gates=(0.0, 2.0), trends=(0.0, 1.0)),
-    )
-    network, trend = fit(graph, past, epochs=3), np.linspace(0.5, 2, len(past.products))
-    choice = choose(past, base_of(past, graph), config, fitted=network, trend=trend)
-    assert set(choice.tried) == {"start", "ridge 9", "row power 0.5", "content 1", "trend 1", "gate 2"}
-    assert choice.ndcg == max(choice.tried.values())
-    edges = RelatedRecommender("again", past.history, choice.related.matrix(len(past.products)))
-    assert evaluate(edges, past).measures["NDCG@10"].value == choice.ndcg
+    text = np.eye(len(graph.products), 8, dtype=np.float32)
+    data = hetero_data(graph, past=past.known, products=past.products, text=text[past.products])
+    network = make_network(data, replace(SMALL, identity_dropout=0.5), device=CPU, seed=0)
+    by_text = network.text @ network.projection
+    with torch.no_grad():
+        ids = network.train().start() - by_text
+        kept = ids.abs().sum(1) > 1e-6
+        assert 0.25 < kept.float().mean() < 0.75
+        # Those that are kept count more, so that the mean over many steps is the id.
+        assert torch.allclose(ids[kept], 2 * network.identity[kept], atol=1e-5)
+        assert torch.allclose(network.eval().start(), network.identity + by_text)

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from gnn.config import HistoryConfig
-from gnn.history import Weighing, binary, history_weights, ranked_products, trend
+from gnn.history import Weighing, binary, history_weights, ranked_products, repeat_rate, trend
 from tests.gnn.shops import DAY, purchases
 
 NOW = 10 * DAY
@@ -78,3 +78,9 @@ def test_a_trend_is_the_same_to_the_last_digit_in_whatever_order_the_purchases_a
     bought = purchases(*rows)
     given = {"products": np.arange(40), "half_life_days": 14.0, "shrink": 5.0, "now": 100 * DAY}
     assert np.array_equal(trend(bought, **given), trend(bought.sample(fraction=1, shuffle=True, seed=seed), **given))
+
+
+def test_the_repeat_rate_is_the_share_of_buyers_who_came_back_shrunk_by_one_who_did_not() -> None:
+    bought = purchases((0, 0, 1), (0, 0, 2), (1, 0, 1), (2, 1, 1), (2, 1, 1), (2, 1, 3), (0, 5, 1))
+    # Product 0: one of two buyers, 1 / 3; product 1: one of one, 1 / 2; product 3: none.
+    assert repeat_rate(bought, products=np.array([0, 1, 3])).tolist() == pytest.approx([1 / 3, 1 / 2, 0])

@@ -9,14 +9,12 @@ import polars as pl
 import pytest
 import torch
 
-from gnn.choose import Choice, choose
-from gnn.config import HistoryConfig, NetworkConfig, SplitConfig, TrainConfig
-from gnn.evaluate import evaluate
-from gnn.fit import FittedNetwork, fit_network
+from gnn.cartograph import Cartograph, FittedCartograph
+from gnn.config import EdgeConfig, HistoryConfig, NetworkConfig, SplitConfig
 from gnn.hetero import hetero_data
 from gnn.history import Weighing, trend
-from gnn.network_alone import NetworkAlone
-from gnn.related import Recipe, related_edges
+from gnn.model import Content
+from gnn.related import related_edges
 from gnn.split import Split, split_purchases
 from gnn.task import Task, make_task
 from kg.graph import Graph
@@ -25,19 +23,26 @@ from loaders.tables import Shop, check_shop
 from tests.gnn.shops import base_of, graph_of
 
 SHOP = synthetic_shop(users=40, products=32, brands=4, purchases_per_user=14)
-NETWORK = NetworkConfig(dimension=8, evaluate_every=1, batch_users=16)
+MODEL = Cartograph(
+    network=NetworkConfig(dimension=8, evaluate_every=1, batch_users=16, max_epochs=3),
+    edges=EdgeConfig(by_base=10, by_network=5, passes=2),
+)
 
 
 @dataclass(frozen=True)
 class Learned:
-    """All that the main job makes of the past, and what it chooses on validation."""
+    """All that the main job makes of the past."""
 
     graph: Graph
     split: Split
     task: Task
     trend: np.ndarray
-    fitted: FittedNetwork
-    choice: Choice
+    model: FittedCartograph
+
+
+def content_of(graph: Graph) -> Content:
+    text = np.eye(len(graph.products), 8, dtype=np.float32)
+    return Content(graph, text, times_known=True, device=torch.device("cpu"))
 
 
 def learn(shop: Shop) -> Learned:
@@ -49,19 +54,8 @@ def learn(shop: Shop) -> Learned:
         "validation", graph, known=split.past, later=split.validation, weighing=weighing,
         now=split.validation_from, min_buyers=2,
     )  # fmt: skip
-    text = np.eye(len(graph.products), 8, dtype=np.float32)
-    data = hetero_data(graph, past=task.known, products=task.products, text=text[task.products])
     factor = trend(task.known, products=task.products, half_life_days=14.0, shrink=5.0, now=task.now)
-
-    def ndcg(queries: np.ndarray, keys: np.ndarray) -> float:
-        vectors = FittedNetwork(queries=queries, keys=keys, temperature=1.0, weights={}, epochs=0)
-        return evaluate(NetworkAlone("network", task.history, vectors), task).measures["NDCG@10"].value
-
-    fitted = fit_network(
-        data, task.history, config=NETWORK, device=torch.device("cpu"), seed=0, epochs=3, validate=ndcg
-    )
-    fit = base_of(task, graph)
-    return Learned(graph, split, task, factor, fitted, choose(task, fit, TrainConfig(), fitted=fitted, trend=factor))
+    return Learned(graph, split, task, factor, MODEL.fit(task, content_of(graph), seed=0))
 
 
 def with_later(purchases: pl.DataFrame, *, cutoff: int, how: str) -> pl.DataFrame:
@@ -114,10 +108,9 @@ def test_what_is_bought_from_the_cutoff_on_changes_nothing_of_the_past(as_it_was
     assert same_matrix(task.seen, as_it_was.task.seen)
     factor = trend(task.known, products=task.products, half_life_days=14.0, shrink=5.0, now=task.now)
     assert np.array_equal(factor, as_it_was.trend)
-    recipe = Recipe(per_product=5, content=1.0, trend=1.0)
     text = np.eye(len(graph.products), 8, dtype=np.float32)
     ours, theirs = (
-        related_edges(base_of(known, of)(recipe), [recipe], fitted=None, trend=factor)[0]
+        related_edges(base_of(known, of), per_product=5, factor=factor)
         for of, known in ((graph, task), (as_it_was.graph, as_it_was.task))
     )
     assert same_matrix(ours.matrix(len(task.products)), theirs.matrix(len(task.products)))
@@ -138,16 +131,14 @@ def test_what_is_bought_in_the_test_part_changes_nothing_that_is_chosen(as_it_wa
     changed = learn(shop_with(with_later(SHOP.purchases, cutoff=SHOP.test_from, how=how)))
     assert not changed.split.test.equals(as_it_was.split.test)
     assert same_matrix(changed.task.relevant, as_it_was.task.relevant)
-    assert (changed.fitted.epochs, changed.fitted.temperature) == (
-        as_it_was.fitted.epochs,
-        as_it_was.fitted.temperature,
-    )
-    assert np.array_equal(changed.fitted.queries, as_it_was.fitted.queries)
-    assert np.array_equal(changed.fitted.keys, as_it_was.fitted.keys)
-    assert changed.choice.recipe == as_it_was.choice.recipe
-    assert changed.choice.tried == as_it_was.choice.tried
+    ours, theirs = changed.model, as_it_was.model
+    assert ours.network is not None
+    assert theirs.network is not None
+    assert (ours.network.epochs, ours.network.temperature) == (theirs.network.epochs, theirs.network.temperature)
+    assert np.array_equal(ours.network.queries, theirs.network.queries)
+    assert np.array_equal(ours.network.keys, theirs.network.keys)
     size = len(changed.task.products)
-    assert same_matrix(changed.choice.related.matrix(size), as_it_was.choice.related.matrix(size))
+    assert same_matrix(ours.related.matrix(size), theirs.related.matrix(size))
 
 
 def test_a_product_bought_before_is_not_to_be_found_again_and_one_bought_twice_later_counts_once() -> None:

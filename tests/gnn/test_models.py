@@ -11,11 +11,12 @@ import pytest
 import torch
 
 from gnn.baselines import baselines
+from gnn.cartograph import Cartograph
 from gnn.config import NetworkConfig
 from gnn.ease import EASE, EASERelations
 from gnn.factors import IALS, LightGCN
 from gnn.history import Weighing
-from gnn.model import Content, Model, Range
+from gnn.model import Content, Model, Range, is_random
 from gnn.neighbours import ItemKNN, RP3beta
 from gnn.network_alone import GraphNetworkAlone
 from gnn.popularity import PersonalFrequency, Popularity, PopularityLastWeeks
@@ -153,10 +154,16 @@ def test_of_a_user_without_purchases_a_personal_model_says_nothing(model: Model)
     assert np.isneginf(scores(model.fit(TASK, CONTENT, seed=0))[0]).all()
 
 
-@pytest.mark.parametrize("model", [*MODELS[5:6], *MODELS[8:]], ids=lambda model: model.name)
-def test_another_seed_gives_other_scores_where_chance_is_involved(model: Model) -> None:
+@EVERY_MODEL
+def test_another_seed_gives_other_scores_where_a_model_says_that_it_is_random_and_nowhere_else(model: Model) -> None:
     one, other = (scores(model.fit(TASK, CONTENT, seed=seed)) for seed in (0, 1))
-    assert not np.array_equal(one, other)
+    assert np.array_equal(one, other) == (not is_random(model))
+
+
+def test_ours_is_random_by_its_networks_alone() -> None:
+    ours = Cartograph()
+    assert is_random(ours)
+    assert not is_random(ours.closed_form_alone)
 
 
 @EVERY_MODEL

@@ -5,15 +5,13 @@ from __future__ import annotations
 import numpy as np
 import polars as pl
 import pytest
-import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import sparse
 
 from gnn.closed_form import Similarity, closed_form
 from gnn.co_purchase import CoPurchase
-from gnn.fit import FittedNetwork
-from gnn.related import Recipe, Related, related_edges, related_matrix
+from gnn.related import Related, related_edges, related_matrix
 from kg.schema import SHARES
 from tests.gnn.shops import histories, matrix
 
@@ -22,21 +20,8 @@ BOUGHT = matrix([[1, 1, 0, 0], [1, 1, 0, 0], [1, 0, 1, 1], [1, 0, 0, 0]])
 EVER = np.ones(4)
 
 
-def fitted(num_products: int, *, seed: int = 0, temperature: float = 0.5) -> FittedNetwork:
-    rng = np.random.default_rng(seed)
-    keys = rng.normal(size=(num_products, 3)).astype(np.float32)
-    keys /= np.linalg.norm(keys, axis=1, keepdims=True)
-    queries = rng.normal(size=(num_products, 3)).astype(np.float32)
-    return FittedNetwork(
-        queries=queries, keys=keys, temperature=temperature, weights={"log_temperature": torch.zeros(())}, epochs=1
-    )
-
-
-def one(
-    bought: sparse.csr_array, recipe: Recipe, *, network: FittedNetwork | None = None, trend: np.ndarray, shrink: float
-) -> Related:
-    (related,) = related_edges(CoPurchase(bought, shrink=shrink), [recipe], fitted=network, trend=trend)
-    return related
+def one(bought: sparse.csr_array, *, shrink: float, per_product: int, factor: np.ndarray = EVER) -> Related:
+    return related_edges(CoPurchase(bought, shrink=shrink), per_product=per_product, factor=factor)
 
 
 def dense(related: Related, share: str, num_products: int) -> np.ndarray:
@@ -48,7 +33,7 @@ def dense(related: Related, share: str, num_products: int) -> np.ndarray:
 
 @pytest.mark.parametrize("shrink", [0.0, 2.0])
 def test_co_purchases_are_a_shrunk_cosine_by_hand(shrink: float) -> None:
-    related = one(BOUGHT, Recipe(per_product=4), trend=EVER, shrink=shrink)
+    related = one(BOUGHT, shrink=shrink, per_product=4)
     first, second, third = 2 / (8**0.5 + shrink), 1 / (2 + shrink), 1 / (1 + shrink)
     by_hand = [[0, first, second, second], [first, 0, 0, 0], [second, 0, 0, third], [second, 0, third, 0]]
     assert dense(related, "bought", 4) == pytest.approx(np.array(by_hand), rel=1e-6)
@@ -56,81 +41,70 @@ def test_co_purchases_are_a_shrunk_cosine_by_hand(shrink: float) -> None:
 
 
 def test_only_the_largest_edges_of_a_product_are_kept() -> None:
-    related = one(BOUGHT, Recipe(per_product=1), trend=EVER, shrink=0.0)
+    related = one(BOUGHT, shrink=0.0, per_product=1)
     # 0: 1 (0.71) before 2 and 3 (0.5); 2: 3 (1) before 0 (0.5); 3: 2 before 0.
     assert list(zip(related.source.tolist(), related.target.tolist(), strict=True)) == [(0, 1), (1, 0), (2, 3), (3, 2)]
 
 
-def test_the_cut_goes_by_the_weight_with_all_its_parts() -> None:
-    # A trend of 3 lifts product 2 over product 1 as a candidate of product 0: 0.5 * 3 against 0.71.
-    related = one(BOUGHT, Recipe(per_product=1, trend=1.0), trend=np.array([1, 1, 3.0, 1]), shrink=0.0)
+def test_the_cut_goes_by_the_weight_with_its_factor() -> None:
+    # A factor of 3 lifts product 2 over product 1 as a candidate of product 0: 0.5 * 3 against 0.71.
+    related = one(BOUGHT, shrink=0.0, per_product=1, factor=np.array([1, 1, 3.0, 1]))
     assert related.target.tolist() == [2, 0, 3, 2]
 
 
 @settings(max_examples=60, deadline=None)
-@given(
-    histories(most_users=10, most_products=7),
-    st.sampled_from([0.0, 1.5, 4.0]),
-    st.sampled_from([0.0, 0.5, 1.0]),
-    st.integers(0, 2**32),
-)
-def test_gate_and_trend_are_those_of_a_plain_dense_computation(
-    bought: sparse.csr_array, gate: float, trend: float, seed: int
-) -> None:
+@given(histories(most_users=10, most_products=7), st.integers(0, 2**32))
+def test_shares_are_those_of_a_plain_dense_computation(bought: sparse.csr_array, seed: int) -> None:
     num_products = bought.shape[1]
-    network = fitted(num_products, seed=seed)
     factor = np.random.default_rng(seed).uniform(0.3, 3.0, num_products)
     alike = Similarity("text", np.random.default_rng(seed).normal(size=(num_products, 2)).astype(np.float32), 0.5)
     base = closed_form(bought, [alike], ridge=1.0, way="dense")
-    recipe = Recipe(per_product=num_products, gate=gate, trend=trend)
-    (related,) = related_edges(base, [recipe], fitted=network, trend=factor)
+    related = related_edges(base, per_product=num_products, factor=factor)
     weights, text = base.rows(0, num_products), base.other_shares(0, num_products)["text"]
-    near = (network.queries / np.linalg.norm(network.queries, axis=1, keepdims=True)) @ network.keys.T
-    risen = factor**trend
-    assert related.matrix(num_products).toarray() == pytest.approx(weights * np.exp(gate * near) * risen, abs=2e-4)
-    assert dense(related, "text", num_products) == pytest.approx(text * risen, abs=2e-4)
-    assert dense(related, "bought", num_products) == pytest.approx((weights - text) * risen, abs=2e-4)
-    assert dense(related, "network", num_products) == pytest.approx(weights * np.expm1(gate * near) * risen, abs=2e-4)
+    assert related.matrix(num_products).toarray() == pytest.approx(weights * factor, abs=2e-4)
+    assert dense(related, "text", num_products) == pytest.approx(text * factor, abs=2e-4)
+    assert dense(related, "bought", num_products) == pytest.approx((weights - text) * factor, abs=2e-4)
     assert np.array_equal(related.weight, sum(related.shares[share].astype(np.float64) for share in SHARES))
     assert not (related.source == related.target).any()
 
 
 @settings(max_examples=40, deadline=None)
-@given(histories(most_users=10, most_products=7), st.integers(1, 7), st.integers(0, 2**32))
-def test_the_cut_keeps_the_largest_absolute_weights_of_each_row(bought: sparse.csr_array, keep: int, seed: int) -> None:
+@given(histories(most_users=10, most_products=7), st.integers(1, 7))
+def test_the_cut_keeps_the_largest_absolute_weights_of_each_row(bought: sparse.csr_array, keep: int) -> None:
     num_products = bought.shape[1]
-    network = fitted(num_products, seed=seed)
-    base = closed_form(bought, [], ridge=1.0, way="dense")
-    recipes = [Recipe(per_product=num_products, gate=2.0), Recipe(per_product=keep, gate=2.0)]
+    base, ever = closed_form(bought, [], ridge=1.0, way="dense"), np.ones(num_products)
     every, cut = (
-        related.matrix(num_products).toarray()
-        for related in related_edges(base, recipes, fitted=network, trend=np.ones(num_products))
+        related_edges(base, per_product=count, factor=ever).matrix(num_products).toarray()
+        for count in (num_products, keep)
     )
     for whole, row in zip(np.abs(every), np.abs(cut), strict=True):
         assert np.sort(row)[-keep:] == pytest.approx(np.sort(whole)[-keep:])
         assert (row > 0).sum() <= keep
 
 
+def test_where_products_are_bought_again_each_has_an_edge_to_itself_beside_the_others() -> None:
+    plain = one(BOUGHT, shrink=0.0, per_product=1)
+    again = related_edges(CoPurchase(BOUGHT, shrink=0.0), per_product=1, factor=EVER, own=2.5)
+    expected = plain.matrix(4).toarray() + 2.5 * np.eye(4)
+    assert again.matrix(4).toarray() == pytest.approx(expected)
+    assert dense(again, "repeat", 4) == pytest.approx(2.5 * np.eye(4))
+    assert sorted(zip(again.source, again.target, strict=True)) == list(zip(again.source, again.target, strict=True))
+
+
 def test_without_shares_all_counts_as_bought() -> None:
     alike = Similarity("text", np.ones((4, 1), dtype=np.float32), 0.5)
     base = closed_form(BOUGHT, [alike], ridge=1.0, way="dense")
-    recipe = Recipe(per_product=4)
-    (split,) = related_edges(base, [recipe], fitted=None, trend=EVER)
-    (whole,) = related_edges(base, [recipe], fitted=None, trend=EVER, with_shares=False)
+    split = related_edges(base, per_product=4, factor=EVER)
+    whole = related_edges(base, per_product=4, factor=EVER, with_shares=False)
     assert whole.matrix(4).toarray() == pytest.approx(split.matrix(4).toarray(), abs=1e-6)
     assert split.shares["text"].any()
     assert not whole.shares["text"].any()
 
 
-def test_a_gate_without_a_network_is_a_mistake_of_the_program() -> None:
-    with pytest.raises(ValueError, match="a gate needs a fitted network"):
-        one(BOUGHT, Recipe(per_product=1, gate=1.0), trend=EVER, shrink=0.0)
-
-
 def test_more_products_than_one_block_are_related_as_in_one_matrix() -> None:
     rng = np.random.default_rng(0)
     bought = sparse.csr_array((rng.random((40, 1100)) < 0.05).astype(float))
-    related = one(bought, Recipe(per_product=1100), trend=np.ones(1100), shrink=3.0)
+    related = one(bought, shrink=3.0, per_product=1100, factor=np.ones(1100))
     both = (bought.T @ bought).toarray()
     root = np.sqrt(bought.sum(0))
     expected = both / (np.outer(root, root) + 3.0)

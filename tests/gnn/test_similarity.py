@@ -10,7 +10,6 @@ from gnn.base import fit_base
 from gnn.co_purchase import CoPurchase
 from gnn.config import ClosedFormConfig, SplitConfig
 from gnn.history import Weighing
-from gnn.related import Recipe
 from gnn.similarity import product_features
 from gnn.split import split_purchases
 from gnn.task import make_task
@@ -84,9 +83,9 @@ def test_content_moves_weight_to_its_shares_and_a_too_large_shop_gets_the_cosine
     text = np.eye(len(planted.products), 8, dtype=np.float32)
     features = product_features(planted, products=task.products, text=text[task.products])
     count = len(task.products)
-    for content, expected in ((0.0, set()), (1.0, {"brand", "category", "text", "links"})):
-        recipe = Recipe(per_product=5, content=content)
-        base = fit_base(task, features, recipe, ClosedFormConfig(), times_known=True)
+    nothing = ClosedFormConfig(brand=0.0, category=0.0, words=0.0, meaning=0.0, link=0.0)
+    for config, expected in ((nothing, set()), (ClosedFormConfig(), {"brand", "category", "text", "links"})):
+        base = fit_base(task, features, config, times_known=True)
         assert set(base.other_shares(0, count)) == expected
     monkeypatch.setattr("gnn.base.exact_way", lambda *_: None)
-    assert isinstance(fit_base(task, features, recipe, ClosedFormConfig(), times_known=True), CoPurchase)
+    assert isinstance(fit_base(task, features, ClosedFormConfig(), times_known=True), CoPurchase)

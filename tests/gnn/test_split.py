@@ -123,3 +123,17 @@ def test_a_published_split_without_validation_gives_a_part_of_each_users_train_p
     assert first.validation.equals(again.validation)
     assert not first.validation.equals(other.validation)
     assert first.way == "by fold"
+
+
+def test_published_folds_that_follow_each_other_in_time_are_a_split_by_time() -> None:
+    folds = ["train", "train", "validation", "test"]
+    rows = (("ann", "a", 1), ("bob", "b", 2), ("ann", "b", 3), ("bob", "c", 4))
+    split = split_purchases(graph_of(shop_of(*rows, folds=folds)), SplitConfig(), seed=0)
+    assert (split.way, split.validation_from, split.test_from) == ("by time", 3 * DAY, 4 * DAY)
+    assert days(split) == [[1, 2], [3], [4]]
+
+
+def test_published_folds_that_overlap_in_time_stay_a_split_by_fold() -> None:
+    folds = ["train", "validation", "train", "test"]
+    rows = (("ann", "a", 1), ("bob", "b", 2), ("ann", "b", 3), ("bob", "c", 4))
+    assert split_purchases(graph_of(shop_of(*rows, folds=folds)), SplitConfig(), seed=0).way == "by fold"

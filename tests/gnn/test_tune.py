@@ -29,7 +29,10 @@ from gnn.search import search
 from gnn.task import Task
 from gnn.tune import TuneConfig, tune
 from gnn.tuned import apply_tuned, load_tuned, with_settings
+from kg.graph import Graph
 from loaders.errors import InputError
+from loaders.synthetic import synthetic_shop
+from tests.gnn.shops import graph_of
 from tests.gnn.test_bad_input import refused, run
 
 FINISHED = (TrialState.COMPLETE, TrialState.PRUNED)
@@ -368,7 +371,7 @@ class Reader:
         return Counted(self.name, content.text[task.products].sum(1).astype(np.float64))
 
 
-def models(*, times_known: bool, repeat: bool) -> tuple[Model, ...]:
+def models(_graph: Graph, *, times_known: bool, repeat: bool) -> tuple[Model, ...]:
     return (Buyers(), Reader(), *([Switch()] if repeat and times_known else []))
 
 
@@ -387,7 +390,8 @@ def test_the_command_writes_what_it_found_for_each_model(tmp_path: Path, capsys:
     assert entry["split"] == "by time"
     assert len(entry["graph"]) == 32
     assert "| Buyers |" in capsys.readouterr().out
-    assert apply_tuned(models(times_known=True, repeat=False), load_tuned(tmp_path / "tune"))[0] == Buyers(power=1.0)
+    plain = models(graph_of(synthetic_shop()), times_known=True, repeat=False)
+    assert apply_tuned(plain, load_tuned(tmp_path / "tune"))[0] == Buyers(power=1.0)
 
 
 def test_texts_are_encoded_only_for_a_model_that_reads_them(tmp_path: Path) -> None:
@@ -438,7 +442,7 @@ def test_a_model_that_fails_keeps_no_other_from_being_searched(tmp_path: Path) -
             raise InputError("a singular system")
 
     with pytest.raises(InputError, match=r"Broken could be fitted with none of the 1 settings tried.*singular"):
-        tune(config_in(tmp_path), lambda *, times_known, repeat: (Broken(), Buyers()))
+        tune(config_in(tmp_path), lambda _graph, *, times_known, repeat: (Broken(), Buyers()))
     assert load_tuned(tmp_path / "tune") == {"Buyers": {"power": 1.0}}
 
 

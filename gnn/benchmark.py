@@ -1,0 +1,303 @@
+"""The benchmark command: ``python -m gnn.benchmark`` puts every model of a shop into one table, ours last.
+
+Read :func:`benchmark` from top to bottom: shop → settings → every model fitted and measured → what the graph is good
+for → cold products and users → comparisons → report.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Annotated, Literal
+
+import numpy as np
+import tyro
+from jaxtyping import Bool
+
+from gnn.ablate import ABLATIONS
+from gnn.benchmark_folder import BenchmarkFolder, settings_of, working_folder
+from gnn.benchmark_report import CLOSED_FORM, as_markdown
+from gnn.calibration import fit_calibration, listed_pairs, reliability
+from gnn.cold import Among, cold_products, cold_users
+from gnn.comparison import ABLATION, TABLE, Benchmark, ModelRow, with_comparisons
+from gnn.content_baselines import PopularityInCategory, TextOnly
+from gnn.evaluate import OURS
+from gnn.history import Weighing
+from gnn.measured import MEASURE, fit_costed, measure_lists, over_fits
+from gnn.metrics import PerUser
+from gnn.model import Content, Model, is_random
+from gnn.models import models
+from gnn.prepare import Prepared, ShopConfig, prepare
+from gnn.run import program_commit
+from gnn.search import Budget
+from gnn.task import Task
+from gnn.tune import ListModels, asked_models, search_all
+from gnn.tuned import Settings, apply_tuned, load_tuned
+from loaders.errors import InputError, run_command
+from loaders.shops import shop_name
+
+WHOLE = "whole graph"
+"""The row that ablations are compared by."""
+
+
+@dataclass(frozen=True)
+class BenchmarkConfig(ShopConfig):
+    """Fit and measure every model on a shop, and write one report.
+
+    Settings come from --tuned, or are searched first (--trials or --minutes), or are the models' own. A model that is
+    finished is kept: the same command goes on where it was stopped, and the test part is read once for each model.
+    """
+
+    model: Annotated[tuple[str, ...], tyro.conf.UseAppendAction] = ()
+    """Name of a model to compare; may be given again. By default all."""
+
+    tuned: str | None = None
+    """Folder of the tuned.json that gnn.tune or another benchmark wrote. Cartograph takes what was found for its closed
+    form unless it has its own."""
+
+    trials: int | None = None
+    """Search first: settings to try for each model. Cartograph takes what is found for its closed form."""
+
+    minutes: float | None = None
+    """Search first: minutes for each model."""
+
+    seeds: int = 3
+    """Fits of a model in which chance plays a part, on test; on validation and in cold rows there is one."""
+
+    parts: tuple[Literal["table", "ablation", "cold"], ...] = ("table", "ablation", "cold")
+    """What to measure."""
+
+    ablate_all: bool = False
+    """Take parts of the graph from the whole of Cartograph too, not from its closed form alone; that takes long."""
+
+    folder: str | None = None
+    """Folder of the benchmark; by default runs/benchmark-SHOP."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.seeds < 1:
+            raise InputError(f"seeds is {self.seeds}; give 1 or more")
+        if self.budget and self.tuned is not None:
+            raise InputError("settings are given or searched; leave out --tuned, or --trials and --minutes")
+
+    @property
+    def budget(self) -> Budget | None:
+        """Of the search that comes first, if one does."""
+        return None if self.trials is None and self.minutes is None else Budget(self.trials, self.minutes)
+
+
+@dataclass(frozen=True)
+class Bench:
+    """Where models are fitted and measured; what is finished is kept in the folder."""
+
+    past: Task
+    final: Task
+    content: Content
+    seeds: tuple[int, ...]
+    folder: BenchmarkFolder
+
+    def row(
+        self, model: Model, *, group: str = TABLE, name: str | None = None, content: Content | None = None
+    ) -> ModelRow:
+        """Return the model's row: kept, or measured now; with the reason where it could not be fitted."""
+        name = name or model.name
+        kept = self.folder.kept(group, name, model)
+        return kept or self._finished(self._measured(model, group=group, name=name, content=content or self.content))
+
+    def cold_rows(
+        self, model: Model, task: Task, among: Mapping[str, Bool[np.ndarray, " products"] | None]
+    ) -> Iterator[ModelRow]:
+        """Yield a row for each group, all from one fit: the model with those products alone to choose from."""
+        kept = [self.folder.kept(group, model.name, model) for group in among]
+        if all(kept):
+            yield from (row for row in kept if row)
+            return
+        seeds = self.seeds[:1]
+        empty = [ModelRow(group, model.name, settings_of(model), program_commit()) for group in among]
+        try:
+            recommender, cost = fit_costed(model, task, self.content, seed=seeds[0])
+        except InputError as error:
+            yield from (self._finished((replace(row, left_out=str(error)), {})) for row in empty)
+            return
+        for row, candidates in zip(empty, among.values(), strict=True):
+            asked = recommender if candidates is None else Among(recommender, candidates)
+            test, per_user = over_fits([measure_lists(asked, task)], [cost], task, seeds=seeds)
+            yield self._finished((replace(row, test=test), per_user))
+
+    def compared(self, rows: Sequence[ModelRow], *, by: str) -> list[ModelRow]:
+        """Return the rows of one group, that named ``by`` compared with each of the others."""
+        per_user = {row.name: self.folder.per_user(row) for row in rows if row.test}
+        return with_comparisons(rows, per_user, by=by, seed=self.seeds[0])
+
+    def _measured(
+        self, model: Model, *, group: str, name: str, content: Content
+    ) -> tuple[ModelRow, dict[str, PerUser]]:
+        """Return the row and the numbers of each user on test."""
+        row = ModelRow(group, name, settings_of(model), program_commit())
+        seeds = self.seeds if is_random(model) else self.seeds[:1]
+        try:
+            recommender, cost = fit_costed(model, self.past, content, seed=seeds[0])
+            earlier = measure_lists(recommender, self.past)
+            validation, _ = over_fits([earlier], [cost], self.past, seeds=seeds[:1])
+            curve = fit_calibration(*listed_pairs(earlier.ranked, self.past.relevant))
+            lists, costs = [], []
+            for seed in seeds:
+                # One at a time: two fitted models may be more than memory holds.
+                del recommender
+                recommender, cost = fit_costed(model, self.final, content, seed=seed)
+                lists.append(measure_lists(recommender, self.final))
+                costs.append(cost)
+        except InputError as error:
+            return replace(row, left_out=str(error)), {}
+        test, per_user = over_fits(lists, costs, self.final, seeds=seeds)
+        scores, bought = listed_pairs(lists[0].ranked, self.final.relevant)
+        believed = reliability(curve.probability(scores), bought) if len(scores) else None
+        return replace(row, validation=validation, test=test, reliability=believed), per_user
+
+    def _finished(self, measured: tuple[ModelRow, Mapping[str, PerUser]]) -> ModelRow:
+        row, per_user = measured
+        self.folder.keep(row, per_user)
+        print(_in_words(row), flush=True)
+        return row
+
+
+def benchmark(config: BenchmarkConfig, models_of: ListModels = models) -> Benchmark:
+    """Measure the asked of the models; everything found is in the benchmark's folder."""
+    given = load_tuned(Path(config.tuned)) if config.tuned is not None else {}
+    prepared = prepare(config)
+    past, final = prepared.validation_task(), prepared.test_task()
+    if not final.relevant.nnz:
+        raise InputError(
+            "no user buys a product for the first time in the test part, so nothing can be compared on it; give an "
+            "earlier --split.test-from, a lower --min-buyers, or more purchases"
+        )
+    own = models_of(prepared.graph, times_known=prepared.content.times_known, repeat=config.repeat)
+    asked = [model.name for model in asked_models(own, config.model)]
+    # Encoded now: the seconds of a fit are to be the fit's own.
+    lazy = prepared.content
+    content = Content(prepared.graph, lazy.text, times_known=lazy.times_known, device=lazy.device)
+    place = Path(config.folder or f"runs/benchmark-{shop_name(config.shop)}")
+    facts = {**prepared.facts, "seeds": config.seeds}
+    with working_folder(place, config=asdict(config), facts=facts) as folder:
+        found = _searched(config, prepared, own, asked, folder=folder.path, task=past) if config.budget else given
+        # By the names asked for: a name may say a setting, which is another now.
+        fitted = apply_tuned(own, _with_ours(found))
+        every = {model.name: changed for model, changed in zip(own, fitted, strict=True)}
+        seeds = tuple(range(config.seed, config.seed + config.seeds))
+        bench = Bench(past, final, content, seeds, folder)
+        rows: list[ModelRow] = []
+        if "table" in config.parts:
+            rows += bench.compared([bench.row(every[name]) for name in asked], by=OURS)
+        if "ablation" in config.parts:
+            for name in (CLOSED_FORM, *([OURS] if config.ablate_all else [])):
+                if name in asked:
+                    rows += bench.compared(list(_ablation(bench, every[name])), by=WHOLE)
+        if "cold" in config.parts:
+            rows += _cold(bench, [every[name] for name in (CLOSED_FORM, OURS) if name in asked], config=config)
+        result = Benchmark(shop_name(config.shop), _facts(config, prepared, final, found, rows), tuple(rows))
+        folder.write(result)
+    print(f"\n{as_markdown(result)}\n{place / 'benchmark.md'}")
+    return result
+
+
+def _searched(
+    config: BenchmarkConfig, prepared: Prepared, own: Sequence[Model], asked: Sequence[str], *, folder: Path, task: Task
+) -> dict[str, Settings]:
+    """Return what the search finds for the asked models; one that cannot be fitted stays as it is."""
+    # The space of the whole of ours is its closed form's, which is searched in seconds.
+    names = {CLOSED_FORM if name == OURS else name for name in asked}
+    tuned, failed = search_all(
+        [model for model in own if model.name in names],
+        task,
+        prepared.content,
+        budget=Budget(config.trials, config.minutes),
+        folder=folder,
+        seed=config.seed,
+        facts=prepared.facts,
+    )
+    for reason in failed.values():
+        print(reason)
+    return {name: each.settings for name, each in tuned.items()}
+
+
+def _with_ours(found: Mapping[str, Settings]) -> dict[str, Settings]:
+    return {**({OURS: found[CLOSED_FORM]} if CLOSED_FORM in found else {}), **found}
+
+
+def _ablation(bench: Bench, model: Model) -> Iterator[ModelRow]:
+    group = f"{ABLATION}{model.name}"
+    for name, change in ABLATIONS.items():
+        if name == WHOLE:
+            # The model as it is in the table: not fitted, and its test part not read, a second time.
+            row = replace(bench.row(model), group=group, name=WHOLE)
+            bench.folder.keep(row, bench.folder.per_user(bench.row(model)))
+            yield row
+        else:
+            yield bench.row(model, group=group, name=name, content=change(bench.content, bench.seeds[0]))
+
+
+def _cold(bench: Bench, ours: Sequence[Model], *, config: BenchmarkConfig) -> list[ModelRow]:
+    """Return the rows of cold products and cold users, by one seed, against what knows a product by its content."""
+    compared: tuple[Model, ...] = (PopularityInCategory(), TextOnly(), *ours)
+    weighing = Weighing.of(config.history, times_known=bench.content.times_known)
+    rows: list[ModelRow] = []
+    try:
+        products = cold_products(bench.final, seed=config.seed)
+        among = {"cold products, all to choose from": None, "cold products, among themselves": products.cold}
+        tasks = [(products.task, among)]
+        users = cold_users(bench.final, weighing=weighing, seed=config.seed)
+        tasks += [(task, {f"cold users, first {count} shown": None}) for count, task in users.items()]
+    except InputError as error:
+        return [ModelRow("cold", "all models", {}, program_commit(), left_out=str(error))]
+    for task, groups in tasks:
+        found = [row for model in compared for row in bench.cold_rows(model, task, groups)]
+        for group in groups:
+            rows += bench.compared([row for row in found if row.group == group], by=OURS)
+    return rows
+
+
+def _facts(
+    config: BenchmarkConfig, prepared: Prepared, final: Task, found: Mapping[str, Settings], rows: Sequence[ModelRow]
+) -> dict[str, str]:
+    """Return what a reader needs to know of how the numbers came about."""
+    graph, split = prepared.graph, prepared.split
+    if config.budget:
+        budget = f"{config.trials} trials" if config.trials else f"{config.minutes:g} minutes"
+        settings = f"searched on validation, {budget} for each model; {OURS} has those of its closed form"
+    elif found:
+        settings = f"found earlier on validation for {', '.join(found)}" + (
+            "" if OURS in found else f"; {OURS} has those of its closed form"
+        )
+    else:
+        settings = "the models' own; nothing was searched on this shop"
+    commits = {str(row.commit)[:12] for row in rows}
+    return {
+        "graph": f"{len(graph.users)} users, {len(graph.products)} products, {len(graph.brands)} brands, "
+        f"{len(graph.categories)} categories, {len(graph.bought)} purchases, "
+        f"links: {', '.join(graph.links) or 'none'}; fingerprint {prepared.fingerprint}"
+        + (f"; a sample of {100 * config.users_share:g} % of the users" if config.users_share < 1 else ""),
+        "split": f"{split.way}: {len(split.past)} past, {len(split.validation)} validation, {len(split.test)} test "
+        "purchases",
+        "ranked": f"{len(final.products)} products" + (", also those a user bought before" if config.repeat else ""),
+        "settings": settings,
+        "seeds": f"{config.seeds} where chance plays a part; one in ablations of the closed form and in cold rows",
+        "commit": ", ".join(sorted(commits)),
+    }
+
+
+def _in_words(row: ModelRow) -> str:
+    what = row.name if row.group == TABLE else f"{row.group}: {row.name}"
+    if row.test is None:
+        return f"{what}: left out: {row.left_out}"
+    seconds = sum(fit.seconds for fit in row.test.fits)
+    return f"{what}: {MEASURE} {100 * row.test.measures[MEASURE].value:.2f} % on test ({seconds:.1f} s of fits)"
+
+
+def main() -> None:
+    """Run the command line."""
+    benchmark(tyro.cli(BenchmarkConfig, prog="python -m gnn.benchmark", description=BenchmarkConfig.__doc__))
+
+
+if __name__ == "__main__":
+    run_command(main)

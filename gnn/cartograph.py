@@ -1,0 +1,206 @@
+"""Our model: closed form over the graph, graph network, and the edge network that joins them into ``RELATED``."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from functools import partial
+
+import numpy as np
+from jaxtyping import Float, Int
+from scipy import sparse
+
+from gnn.base import fit_base
+from gnn.candidates import Candidates, gather_candidates
+from gnn.config import ClosedFormConfig, EdgeConfig, HistoryConfig, NetworkConfig, RelatedConfig, TrainConfig
+from gnn.edges import FittedEdges, fit_edges, reweighed
+from gnn.evaluate import evaluate
+from gnn.fit import EpochRecord, FittedNetwork, fit_network
+from gnn.hetero import hetero_data
+from gnn.history import Weighing, repeat_rate, trend
+from gnn.model import Content, Range, Space
+from gnn.network_alone import NetworkAlone
+from gnn.ranking import RelatedRecommender
+from gnn.related import Related, related_edges
+from gnn.similarity import product_features
+from gnn.task import Task, hide, weigh
+from kg.graph import Graph
+
+Record = Callable[[str, EpochRecord], None]
+WEIGHT = Range(0.01, 5.0, log=True)
+
+
+@dataclass(frozen=True)
+class FittedCartograph:
+    """What was learned: the edges that every score is a sum along, and the networks that they came from."""
+
+    name: str
+    weighing: Weighing
+    history: sparse.csr_array
+    """a(u, j), users × products."""
+
+    related: Related
+    way: str
+    """How the closed form was found."""
+
+    network: FittedNetwork | None
+    edges: FittedEdges | None
+
+    def scores(self, users: Int[np.ndarray, " users"]) -> Float[np.ndarray, "users products"]:
+        """Return Σ a(u, j) R(j, i); a product that no edge leads to has no score."""
+        matrix = self.related.matrix(self.history.shape[1])
+        return RelatedRecommender(self.name, self.history, matrix).scores(users)
+
+
+@dataclass(frozen=True)
+class Cartograph:
+    """The settings of our model; without passes of the edge network it is the closed form alone."""
+
+    history: HistoryConfig = field(default_factory=HistoryConfig)
+    closed_form: ClosedFormConfig = field(default_factory=ClosedFormConfig)
+    network: NetworkConfig = field(default_factory=NetworkConfig)
+    edges: EdgeConfig = field(default_factory=EdgeConfig)
+    related: RelatedConfig = field(default_factory=RelatedConfig)
+    timed: bool = True
+    """Whether what needs times is searched."""
+
+    repeat: bool = False
+    """Whether what needs repeats is searched."""
+
+    name: str = "Cartograph"
+
+    @classmethod
+    def of(cls, config: TrainConfig) -> Cartograph:
+        """Return the model of a run's settings."""
+        return cls(
+            config.history, config.closed_form, config.network, config.edges, config.related, repeat=config.repeat
+        )
+
+    def for_graph(self, graph: Graph, *, timed: bool) -> Cartograph:
+        """Return the same with a weight for each of the graph's links between products."""
+        links = {name: self.closed_form.weight(name) for name in sorted(graph.links)}
+        return replace(self, closed_form=replace(self.closed_form, links=links), timed=timed)
+
+    @property
+    def closed_form_alone(self) -> Cartograph:
+        """The same without both networks: what can be fitted, and searched, in seconds."""
+        return replace(self, edges=replace(self.edges, passes=0), name="closed form")
+
+    @property
+    def random(self) -> bool:
+        """Whether there are networks in it: the closed form has one answer."""
+        return self.edges.passes > 0
+
+    @property
+    def space(self) -> Space:
+        """Where the settings of the closed form lie; those of the networks stay as they are in every shop."""
+        timed: Space = {
+            "history.exponent": Range(0.0, 1.0),
+            "history.half_life_days": Range(1.0, 1000.0, log=True),
+            "closed_form.exponent": Range(0.0, 1.0),
+            "closed_form.half_life_days": Range(3.0, 3000.0, log=True),
+            "related.trend": Range(0.0, 1.0),
+            "related.trend_half_life_days": Range(5.0, 60.0, log=True),
+        }
+        return {
+            "closed_form.ridge": Range(1.0, 200.0, log=True),
+            "closed_form.row_power": Range(0.0, 0.5),
+            **{f"closed_form.{name}": WEIGHT for name in ("brand", "category", "words", "meaning")},
+            **{f"closed_form.links.{name}": WEIGHT for name in self.closed_form.links},
+            **(timed if self.timed else {}),
+            **({"related.own": Range(0.05, 50.0, log=True)} if self.repeat else {}),
+        }
+
+    def fit(
+        self, task: Task, content: Content, *, seed: int, record: Record = lambda _stage, _epoch: None
+    ) -> FittedCartograph:
+        """Return the edges learned from what ``task`` knows.
+
+        The edge network learns from purchases that closed form and graph network are first fitted without; then both
+        are fitted again to all that is known, and it weighs their edges.
+        """
+        features = product_features(content.graph, products=task.products, text=content.text[task.products])
+        weighing = Weighing.of(self.history, times_known=content.times_known)
+        finished = partial(FittedCartograph, self.name, weighing, weigh(task, weighing))
+        if not self.edges.passes:
+            base = fit_base(task, features, self.closed_form, times_known=content.times_known)
+            related = related_edges(
+                base,
+                per_product=self.related.per_product,
+                factor=self._trend(task, content) ** self.related.trend,
+                own=self.related.own if task.repeat else 0.0,
+            )
+            return finished(related, base.way, None, None)
+
+        hidden = hide(task, share=self.edges.hidden_share, seed=seed)
+        network = self._network(hidden, content, seed=seed, epochs=None, record=partial(record, "network on a part"))
+        candidates, _ = self._candidates(hidden, content, features, network)
+        edges = fit_edges(
+            candidates,
+            history=weigh(hidden, weighing),
+            wanted=hidden.relevant,
+            seen=hidden.seen,
+            config=self.edges,
+            device=content.device,
+            seed=seed,
+            record=partial(record, "edge network"),
+        )
+        del candidates
+        network = self._network(
+            task, content, seed=seed, epochs=max(network.epochs, 1), record=partial(record, "network on all")
+        )
+        candidates, way = self._candidates(task, content, features, network)
+        related = reweighed(candidates, edges.weights(candidates), per_product=self.related.per_product)
+        return finished(related, way, network, edges)
+
+    def _network(
+        self, task: Task, content: Content, *, seed: int, epochs: int | None, record: Callable[[EpochRecord], None]
+    ) -> FittedNetwork:
+        """Train the graph network; without ``epochs``, until its NDCG@10 on the task no longer rises."""
+        data = hetero_data(content.graph, past=task.known, products=task.products, text=content.text[task.products])
+        history = weigh(task, Weighing.of(self.history, times_known=content.times_known))
+
+        def ndcg(network: FittedNetwork) -> float:
+            return evaluate(NetworkAlone("graph network", history, network), task).measures["NDCG@10"].value
+
+        return fit_network(
+            data,
+            history,
+            config=self.network,
+            device=content.device,
+            seed=seed,
+            epochs=epochs or self.network.max_epochs,
+            validate=None if epochs else ndcg,
+            record=record,
+        )
+
+    def _candidates(
+        self, task: Task, content: Content, features: dict[str, sparse.csr_array | np.ndarray], network: FittedNetwork
+    ) -> tuple[Candidates, str]:
+        base = fit_base(task, features, self.closed_form, times_known=content.times_known)
+        rising = self._trend(task, content)
+        traits = {"trend": np.log(rising), "bought again": repeat_rate(task.known, products=task.products)}
+        candidates = gather_candidates(
+            base,
+            network=network,
+            bought=task.bought,
+            content=features,
+            traits=traits,
+            factor=rising**self.related.trend,
+            own=self.related.own if task.repeat else 0.0,
+            by_base=self.edges.by_base,
+            by_network=self.edges.by_network,
+        )
+        return candidates, base.way
+
+    def _trend(self, task: Task, content: Content) -> Float[np.ndarray, " products"]:
+        """Return the trend of the products at the task's moment; where no times are known, there is none."""
+        if not content.times_known:
+            return np.ones(len(task.products))
+        return trend(
+            task.known,
+            products=task.products,
+            half_life_days=self.related.trend_half_life_days,
+            shrink=self.related.trend_shrink,
+            now=task.now,
+        )

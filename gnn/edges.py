@@ -1,0 +1,260 @@
+"""The edge network: a link predictor that re-weighs the candidates of ``RELATED``, trained by the ranking loss."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from jaxtyping import Float, Int
+from scipy import sparse
+from torch import Tensor, nn
+from tqdm import tqdm
+
+from gnn.candidates import BY_BASE, BY_NETWORK, ITSELF, Candidates
+from gnn.config import EdgeConfig
+from gnn.fit import EpochRecord
+from gnn.related import Related
+from kg.schema import SHARES
+
+LEAST_STEPS = 40
+"""Steps of a pass at the least: batches are smaller where users are few."""
+
+BLOCK_EDGES = 1_000_000
+
+
+class EdgeNetwork(nn.Module):
+    """R(j, i) = start(j, i) · exp(MLP(features)): what the closed form found stays, re-weighed, with all its shares.
+
+    An edge that only the network proposed starts from ``proposal`` · p(i | j), a learned factor. The last layer is 0 at
+    first, so that learning begins at the closed form.
+    """
+
+    def __init__(
+        self, mean: Float[Tensor, " features"], spread: Float[Tensor, " features"], *, hidden: int, rng: torch.Generator
+    ) -> None:
+        super().__init__()
+        self.mean: Tensor
+        self.spread: Tensor
+        self.register_buffer("mean", mean)
+        self.register_buffer("spread", spread)
+        first, second, last = nn.Linear(len(mean), hidden), nn.Linear(hidden, hidden), nn.Linear(hidden, 1)
+        with torch.no_grad():
+            for layer in (first, second):
+                bound = layer.in_features**-0.5
+                layer.weight.copy_(bound * (2 * torch.rand(layer.weight.shape, generator=rng) - 1))
+                layer.bias.zero_()
+            last.weight.zero_()
+            last.bias.zero_()
+        self.layers = nn.Sequential(first, nn.GELU(), second, nn.GELU(), last)
+        self.log_proposal = nn.Parameter(torch.tensor(-3.0))
+        self.log_floor = nn.Parameter(torch.tensor(-3.0))
+        """ε in units of a middling score."""
+        self.log_sharpness = nn.Parameter(torch.tensor(0.0))
+        """κ."""
+
+    def forward(
+        self,
+        features: Float[Tensor, "edges features"],
+        start: Float[Tensor, " edges"],
+        proposed: Float[Tensor, " edges"],
+    ) -> Float[Tensor, " edges"]:
+        """Return the weights of edges."""
+        gate: Tensor = self.layers((features - self.mean) / self.spread).squeeze(1)
+        return start * torch.exp(gate + proposed * self.log_proposal)
+
+
+@dataclass(frozen=True)
+class FittedEdges:
+    """A trained edge network."""
+
+    network: EdgeNetwork
+    names: tuple[str, ...]
+    """The features it was trained on."""
+
+    def weights(self, candidates: Candidates) -> Float[np.ndarray, " edges"]:
+        """Return R of every candidate edge."""
+        if candidates.names != self.names:
+            raise ValueError(f"trained on {self.names}, given {candidates.names}")
+        device = self.network.log_floor.device
+        parts = []
+        with torch.no_grad():
+            for begin in range(0, len(candidates.target), BLOCK_EDGES):
+                part = slice(begin, begin + BLOCK_EDGES)
+                parts.append(self.network(*_edges_at(candidates, part, device)).cpu().numpy())
+        return np.concatenate(parts) if parts else np.zeros(0, dtype=np.float32)
+
+
+def fit_edges(
+    candidates: Candidates,
+    *,
+    history: sparse.csr_array,
+    wanted: sparse.csr_array,
+    seen: sparse.csr_array,
+    config: EdgeConfig,
+    device: torch.device,
+    seed: int,
+    record: Callable[[EpochRecord], None] = lambda _: None,
+) -> FittedEdges:
+    """Train on purchases that the candidates were made without.
+
+    ``history`` holds the weights a(u, j) that scores sum over, ``wanted`` is 1 where a user bought a product later,
+    ``seen`` 1 where a product is no candidate for her; all users × products.
+    """
+    rng = np.random.default_rng(seed)
+    spread = candidates.features.std(0)
+    network = EdgeNetwork(
+        torch.from_numpy(candidates.features.mean(0)),
+        torch.from_numpy(np.where(spread > 0, spread, 1.0).astype(np.float32)),
+        hidden=config.hidden,
+        rng=torch.Generator().manual_seed(seed),
+    ).to(device)
+    learners = np.flatnonzero((np.diff(wanted.indptr) > 0) & (np.diff(history.indptr) > 0))
+    batch_users = int(np.clip(len(learners) // LEAST_STEPS, 1, config.batch_users))
+    steps = config.passes * -(-len(learners) // batch_users)
+    if not steps:
+        return FittedEdges(network, candidates.names)
+    unit = _middling_score(candidates, history[learners])
+    buyers = np.bincount(history.indices, minlength=history.shape[1])
+    target_weight = ((buyers + 1.0) ** -config.tail_power).astype(np.float32)
+    optimizer = torch.optim.AdamW(network.parameters(), lr=config.learning_rate, weight_decay=config.weight_decay)
+    schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, max_lr=config.learning_rate, total_steps=steps)
+    with tqdm(total=steps, desc="edge network", unit="step", disable=None) as progress:
+        for epoch in range(1, config.passes + 1):
+            losses = []
+            for users in _batches(learners, batch_users, rng):
+                batch = _Batch.of(candidates, history[users], device)
+                scores = batch.scores(network, unit)
+                loss = _ranking_loss(network, scores, seen=seen[users], wanted=wanted[users], weight=target_weight)
+                optimizer.zero_grad()
+                loss.backward()  # type: ignore[no-untyped-call]
+                nn.utils.clip_grad_norm_(network.parameters(), config.clip)
+                optimizer.step()
+                schedule.step()
+                losses.append(float(loss.detach()))
+                progress.update()
+            record(EpochRecord(epoch, float(np.mean(losses)), None))
+            progress.set_postfix(loss=f"{np.mean(losses):.4f}")
+    return FittedEdges(network, candidates.names)
+
+
+@dataclass(frozen=True)
+class _Batch:
+    """The edges that some users' purchases lead along."""
+
+    features: Float[Tensor, "edges features"]
+    start: Float[Tensor, " edges"]
+    proposed: Float[Tensor, " edges"]
+    edge: Int[Tensor, " steps"]
+    """A step is a purchase and an edge from its product: which of the edges it is."""
+
+    cell: Int[Tensor, " steps"]
+    """Where the step's score goes: user row · products + target."""
+
+    weight: Float[Tensor, " steps"]
+    """a(u, j)."""
+
+    shape: tuple[int, int]
+
+    @classmethod
+    def of(cls, candidates: Candidates, history: sparse.csr_array, device: torch.device) -> _Batch:
+        first = candidates.first
+        sources = np.unique(history.indices)
+        counts = np.diff(first)[sources]
+        edges = _ranges(first[sources], counts)
+        offset = np.zeros(candidates.num_products, dtype=np.int64)
+        offset[sources] = np.cumsum(counts) - counts
+        per_purchase = np.diff(first)[history.indices]
+        edge = _ranges(offset[history.indices], per_purchase)
+        row = np.repeat(np.repeat(np.arange(history.shape[0]), np.diff(history.indptr)), per_purchase)
+        cell = row * history.shape[1] + candidates.target[edges[edge]]
+        weight = np.repeat(history.data, per_purchase).astype(np.float32)
+        features, start, proposed = _edges_at(candidates, edges, device)
+        edge_tensor, cell_tensor, weight_tensor = (torch.from_numpy(part).to(device) for part in (edge, cell, weight))
+        return cls(features, start, proposed, edge_tensor, cell_tensor, weight_tensor, history.shape)
+
+    def scores(self, network: EdgeNetwork, unit: float) -> Float[Tensor, "users products"]:
+        """Return Σ a(u, j) R(j, i) in units of a middling score."""
+        values = network(self.features, self.start, self.proposed) / unit
+        sums = torch.zeros(self.shape[0] * self.shape[1], device=values.device)
+        return sums.index_add(0, self.cell, self.weight * values[self.edge]).view(self.shape)
+
+
+def _ranking_loss(
+    network: EdgeNetwork,
+    scores: Float[Tensor, "users products"],
+    *,
+    seen: sparse.csr_array,
+    wanted: sparse.csr_array,
+    weight: Float[np.ndarray, " products"],
+) -> Float[Tensor, ""]:
+    """Return the mean of -log softmax of κ · log(ε + score) at the wanted products; tail products count more.
+
+    A user of n wanted products counts sqrt(n) times.
+    """
+    device = scores.device
+    utility = network.log_sharpness.exp() * torch.log(network.log_floor.exp() + scores.clamp(min=0.0))
+    known, goal = seen.tocoo(), wanted.tocoo()
+    utility = utility.index_put(
+        (torch.from_numpy(known.row).long().to(device), torch.from_numpy(known.col).long().to(device)),
+        utility.new_tensor(-torch.inf),
+    )
+    row, column = (torch.from_numpy(part).long().to(device) for part in (goal.row, goal.col))
+    likelihood = torch.log_softmax(utility, dim=1)[row, column]
+    each = torch.from_numpy(weight).to(device)[column] * torch.bincount(row, minlength=len(scores))[row].rsqrt()
+    return -(each * likelihood).sum() / each.sum()
+
+
+def _edges_at(candidates: Candidates, edges: np.ndarray | slice, device: torch.device) -> tuple[Tensor, Tensor, Tensor]:
+    parts = (
+        candidates.features[edges],
+        candidates.start[edges],
+        (candidates.proposed_by[edges] == BY_NETWORK).astype(np.float32),
+    )
+    features, start, proposed = (torch.from_numpy(part).to(device) for part in parts)
+    return features, start, proposed
+
+
+def _ranges(first: np.ndarray, counts: np.ndarray) -> Int[np.ndarray, " total"]:
+    """Return first[0], first[0] + 1, … (counts[0] numbers), then those of first[1], and so on."""
+    ends = np.cumsum(counts)
+    total: np.ndarray = np.arange(ends[-1] if len(ends) else 0) + np.repeat(first - (ends - counts), counts)
+    return total
+
+
+def reweighed(candidates: Candidates, weights: Float[np.ndarray, " edges"], *, per_product: int) -> Related:
+    """Return each product's ``per_product`` edges of largest absolute weight, and the one to itself, in their shares.
+
+    The shares of an edge of the closed form grow and shrink together; one that only the network proposed is all
+    ``network``, one to the product itself all ``repeat``.
+    """
+    source = candidates.source
+    itself = candidates.proposed_by == ITSELF
+    order = np.lexsort((-np.where(itself, np.inf, np.abs(weights)), source))
+    has_itself = np.bincount(source[itself], minlength=candidates.num_products)
+    place = np.arange(len(source)) - candidates.first[source[order]]
+    kept = np.sort(order[(place < per_product + has_itself[source[order]]) & (weights[order] != 0)])
+    weight, start, by = weights[kept], candidates.start[kept], candidates.proposed_by[kept]
+    nothing = np.zeros(len(kept), dtype=np.float32)
+    gate = np.where(by == BY_BASE, weight / np.where(start != 0, start, 1.0), 0.0).astype(np.float32)
+    shares = dict.fromkeys(SHARES, nothing) | {name: part[kept] * gate for name, part in candidates.shares.items()}
+    shares["bought"] = np.where(by == BY_BASE, weight - sum(shares[name] for name in candidates.shares), nothing)
+    shares["network"] = np.where(by == BY_NETWORK, weight, nothing)
+    shares["repeat"] = np.where(by == ITSELF, weight, nothing)
+    return Related(source=source[kept], target=candidates.target[kept], shares=shares)
+
+
+def _middling_score(candidates: Candidates, history: sparse.csr_array) -> float:
+    """Return the size of a score that stands out: the mean of each user's largest edge times its weight."""
+    largest = np.zeros(candidates.num_products)
+    np.maximum.at(
+        largest, candidates.source, np.where(candidates.proposed_by == BY_BASE, np.abs(candidates.start), 0.0)
+    )
+    return float(np.mean(history.data * largest[history.indices])) or 1.0
+
+
+def _batches(users: np.ndarray, size: int, rng: np.random.Generator) -> Iterator[Int[np.ndarray, " users"]]:
+    order = rng.permutation(users)
+    for start in range(0, len(order), size):
+        yield np.sort(order[start : start + size])

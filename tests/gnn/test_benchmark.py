@@ -1,0 +1,424 @@
+"""The table is what each model gives by itself; what is finished is kept; what cannot be fitted is a row."""
+
+from __future__ import annotations
+
+import json
+import math
+import shutil
+import subprocess
+import sys
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+import pytest
+import torch
+
+from gnn.ablate import ABLATIONS
+from gnn.benchmark import BenchmarkConfig, benchmark
+from gnn.benchmark_folder import BenchmarkFolder
+from gnn.benchmark_report import as_markdown
+from gnn.calibration import Bin, Reliability
+from gnn.cartograph import Cartograph
+from gnn.compare import compare
+from gnn.comparison import TABLE, Benchmark, ModelRow, with_comparisons
+from gnn.config import HistoryConfig, SplitConfig
+from gnn.ease import EASE
+from gnn.evaluate import evaluate
+from gnn.history import Weighing
+from gnn.measured import MEASURE, Fit, Measured
+from gnn.metrics import Mean, mean
+from gnn.model import Content, Model, Space
+from gnn.neighbours import ItemKNN
+from gnn.popularity import Popularity
+from gnn.ranking import Recommender
+from gnn.split import split_purchases
+from gnn.task import Task, make_task
+from gnn.tune import ListModels
+from kg.graph import Graph
+from loaders.errors import InputError
+from loaders.synthetic import synthetic_shop
+from tests.gnn.shops import graph_of
+from tests.gnn.test_bad_input import refused, run
+
+ROOT = Path(__file__).parents[2]
+GRAPH = graph_of(synthetic_shop())
+NAMES = ["popularity", "ItemKNN", "EASE", "closed form", "Cartograph"]
+
+
+def settings_in(folder: Path) -> Path:
+    """Write settings under which the planted shop's content and times, of which it has little to say, count little."""
+    weights = ("brand", "category", "words", "meaning", "links.ALSO_VIEWED")
+    settings = {f"closed_form.{name}": 0.05 for name in weights} | {"closed_form.ridge": 20.0, "related.trend": 0.0}
+    folder.mkdir()
+    (folder / "tuned.json").write_text(json.dumps({"closed form": {"settings": settings}}))
+    return folder
+
+
+def five_models(graph: Graph, *, times_known: bool, repeat: bool) -> tuple[Model, ...]:
+    ours = Cartograph(repeat=repeat).for_graph(graph, timed=times_known)
+    return (Popularity(), ItemKNN(), EASE(), ours.closed_form_alone, ours)
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return the folder of a finished benchmark of five models."""
+    place = tmp_path_factory.mktemp("runs")
+    config = BenchmarkConfig(
+        shop="synthetic",
+        tuned=str(settings_in(place / "tuned")),
+        seeds=2,
+        folder=str(place / "bench"),
+        cache=str(place / "text"),
+    )
+    benchmark(config, five_models)
+    return place / "bench"
+
+
+@pytest.fixture(scope="module")
+def found(folder: Path) -> Benchmark:
+    return BenchmarkFolder.open(str(folder)).benchmark()
+
+
+def on_test(row: ModelRow) -> Measured:
+    assert row.test is not None
+    return row.test
+
+
+def checked(folder: Path) -> subprocess.CompletedProcess[str]:
+    """Run the check of continuous integration on a benchmark."""
+    words = [sys.executable, str(ROOT / ".ci" / "check_benchmark.py"), str(folder)]
+    return subprocess.run(words, cwd=ROOT, env={"PYTHONPATH": "."}, capture_output=True, text=True, check=False)
+
+
+def row_of(found: Benchmark, name: str, group: str = TABLE) -> ModelRow:
+    (row,) = (each for each in found.group(group) if each.name == name)
+    return row
+
+
+def tasks() -> tuple[Task, Task]:
+    split = split_purchases(GRAPH, SplitConfig(), seed=0)
+    past, final = (
+        make_task(
+            name,
+            GRAPH,
+            known=known,
+            later=later,
+            weighing=Weighing.of(HistoryConfig(), times_known=True),
+            now=now,
+            min_buyers=5,
+        )
+        for name, known, later, now in (
+            ("validation", split.past, split.validation, split.validation_from),
+            ("test", split.before_test, split.test, split.test_from),
+        )
+    )
+    return past, final
+
+
+# The table
+
+
+@pytest.mark.parametrize("model", [Popularity(), ItemKNN(), EASE()], ids=lambda model: model.name)
+def test_a_row_is_what_the_model_gives_by_itself(model: Model, found: Benchmark) -> None:
+    content = Content(GRAPH, np.zeros((len(GRAPH.products), 0), np.float32), True, torch.device("cpu"))  # noqa: FBT003
+    row = row_of(found, model.name)
+    for task, measured in zip(tasks(), (row.validation, row.test), strict=True):
+        assert measured is not None
+        alone = evaluate(model.fit(task, content, seed=0), task)
+        for name in ("NDCG@10", "Recall@10", "HitRate@10", "Precision@10", "MRR@10"):
+            assert asdict(measured.measures[name]) == pytest.approx(asdict(alone.measures[name]))
+        assert measured.fits[0].seconds >= 0
+        assert len(measured.fits) == 1
+
+
+def test_every_model_is_a_row_and_its_slices_have_the_same_pairs(found: Benchmark) -> None:
+    assert [row.name for row in found.group(TABLE)] == NAMES
+    for row in found.group(TABLE):
+        pairs = on_test(row).by_buyers
+        assert set(pairs) == {"0 buyers", "1-5 buyers", "6-20 buyers", "over 20 buyers", "tail (at most 5 buyers)"}
+        assert on_test(row).by_purchases["10 or more products bought"].users > 0
+        assert {"Coverage@10", "Gini@10", "PopularityLift@10"} == set(on_test(row).of_all)
+
+
+def test_where_chance_plays_a_part_the_mean_over_seeds_is_shown_for_each_user(folder: Path, found: Benchmark) -> None:
+    ours = on_test(row_of(found, "Cartograph"))
+    assert [fit.seed for fit in ours.fits] == [0, 1]
+    assert ours.spread == pytest.approx(np.std([fit.ndcg for fit in ours.fits], ddof=1))
+    assert ours.measures[MEASURE].value == pytest.approx(np.mean([fit.ndcg for fit in ours.fits]))
+    own = BenchmarkFolder(folder).per_user(row_of(found, "Cartograph"))
+    assert mean(own[MEASURE]) == ours.measures[MEASURE]
+    assert math.isnan(on_test(row_of(found, "closed form")).spread)
+
+
+def test_ours_is_compared_user_by_user_with_each_other_row(folder: Path, found: Benchmark) -> None:
+    kept = BenchmarkFolder(folder)
+    ours = kept.per_user(row_of(found, "Cartograph"))[MEASURE]
+    corrected = []
+    for name in NAMES[:-1]:
+        compared = row_of(found, name).compared
+        assert compared is not None
+        assert compared.comparison == compare(ours, kept.per_user(row_of(found, name))[MEASURE], seed=0)
+        assert compared.p_holm >= compared.comparison.p
+        corrected.append(compared.p_holm)
+    assert row_of(found, "Cartograph").compared is None
+    assert min(corrected) < 0.01, "it is clearly better than popularity"
+
+
+def test_on_the_planted_shop_ours_is_at_least_as_good_as_the_best_baseline_within_noise(folder: Path) -> None:
+    done = checked(folder)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.startswith("Cartograph ")
+
+
+def test_the_check_fails_where_ours_is_worse_by_more_than_noise(folder: Path, tmp_path: Path) -> None:
+    shutil.copytree(folder, tmp_path / "bench")
+    file = tmp_path / "bench" / "benchmark.json"
+    values = json.loads(file.read_text())
+    for row in values["rows"]:
+        if row["compared"]:
+            row["compared"]["comparison"]["interval"] = {"low": -0.03, "high": -0.01}
+    file.write_text(json.dumps(values))
+    done = checked(tmp_path / "bench")
+    assert done.returncode == 1
+    assert "by more than the 95 % interval of their difference" in done.stderr
+
+
+def test_what_was_found_for_the_closed_form_is_what_ours_has_too(found: Benchmark) -> None:
+    for name in ("closed form", "Cartograph"):
+        assert row_of(found, name).settings["closed_form"]["links"] == {"ALSO_VIEWED": 0.05}
+        assert row_of(found, name).settings["closed_form"]["ridge"] == 20.0
+
+
+# The graph, the cold, and what scores say
+
+
+def test_every_ablation_is_a_row_and_the_whole_graph_is_the_row_of_the_table(found: Benchmark) -> None:
+    rows = found.group("ablation of closed form")
+    assert [row.name for row in rows] == list(ABLATIONS)
+    assert repr(rows[-1].test) == repr(row_of(found, "closed form").test)
+    assert all(row.compared for row in rows[:-1])
+    assert len({on_test(row).measures[MEASURE].value for row in rows}) == len(rows)
+
+
+def test_cold_products_and_cold_users_are_asked_of_ours_and_of_what_knows_only_content(found: Benchmark) -> None:
+    groups = [group for group in found.groups if group.startswith("cold")]
+    assert groups == [
+        "cold products, all to choose from",
+        "cold products, among themselves",
+        *(f"cold users, first {count} shown" for count in (1, 2, 3)),
+    ]
+    for group in groups:
+        names = [row.name for row in found.group(group)]
+        assert names == ["popularity in category", "text alone", "closed form", "Cartograph"]
+    cold = on_test(row_of(found, "closed form", "cold products, among themselves"))
+    assert cold.by_buyers["0 buyers"].users > 0
+    assert cold.by_buyers["over 20 buyers"].users == 0
+
+
+def test_scores_become_probabilities_by_validation_and_are_believed_by_test(found: Benchmark) -> None:
+    believed = row_of(found, "EASE").reliability
+    assert believed is not None
+    bought = sum(each.pairs * each.bought for each in believed.curve)
+    hits = on_test(row_of(found, "EASE")).measures["Precision@10"]
+    assert bought == pytest.approx(10 * hits.value * hits.users), "all hits stand in the lists of users who bought"
+    assert 0 <= believed.error < 0.1
+
+
+# The folder
+
+
+def test_everything_is_there_to_be_read(folder: Path, found: Benchmark) -> None:
+    names = {"benchmark.json", "benchmark.md", "config.json", "manifest.json", "comparison.png", "slices.png"}
+    assert names | {"ablation-of-closed-form.png", "reliability.png"} <= {file.name for file in folder.iterdir()}
+    assert not list(folder.parent.glob(".*.part"))
+    page = (folder / "benchmark.md").read_text()
+    assert page == as_markdown(found)
+    for name in [*NAMES, *ABLATIONS, "text alone", "popularity in category"]:
+        assert f"\n| {name} | " in page
+    assert json.loads((folder / "config.json").read_text())["seeds"] == 2
+    assert len(json.loads((folder / "manifest.json").read_text())["facts"]["graph"]) == 32
+
+
+def test_a_row_comes_back_from_json_as_it_was_and_nan_is_no_word_of_json() -> None:
+    nothing = Mean(float("nan"), float("nan"), 0)
+    one = Measured(
+        {MEASURE: Mean(0.5, 0.1, 4)},
+        {"Gini@10": float("nan")},
+        {"0 buyers": nothing},
+        {"0 products bought": nothing},
+        (Fit(seed=3, seconds=1.5, memory_mb=float("nan"), ndcg=0.5),),
+    )
+    believed = Reliability((Bin(pairs=3, expected=0.1, bought=0.2),), error=0.1, brier=0.2, brier_of_base_rate=0.3)
+    row = ModelRow(TABLE, "one", {"links": {"A": 1.0}}, "abc", one, one, believed)
+    (compared, _) = with_comparisons(
+        [row, replace(row, name="two")],
+        {"one": {MEASURE: np.array([0.5, np.nan])}, "two": {MEASURE: np.array([1.0, np.nan])}},
+        by="two",
+        seed=0,
+    )
+    assert compared.compared is not None
+    assert compared.compared.comparison.difference == 0.5
+    whole = Benchmark("hand", {"split": "by time"}, (compared, replace(row, test=None, left_out="too large")))
+    text = json.dumps(whole.to_json(), allow_nan=False)
+    again = Benchmark.from_json(json.loads(text))
+    assert json.dumps(again.to_json()) == text
+    assert repr(again) == repr(whole)
+
+
+@dataclass(frozen=True)
+class Noted:
+    """Popularity that notes what it is fitted to, and may break at its n-th fit."""
+
+    file: str
+    name: str = "noted"
+    breaks_at: int = field(default=10**6, compare=False)
+
+    @property
+    def space(self) -> Space:
+        return {}
+
+    def fit(self, task: Task, content: Content, *, seed: int) -> Recommender:
+        with Path(self.file).open("a") as notes:
+            notes.write(f"{self.name} {task.name} {len(task.known)}\n")
+        if len(Path(self.file).read_text().splitlines()) == self.breaks_at:
+            raise KeyboardInterrupt
+        return replace(Popularity().fit(task, content, seed=seed), name=self.name)
+
+
+@dataclass(frozen=True)
+class TooLarge:
+    """A model that no shop is small enough for."""
+
+    name: str = "too large"
+
+    @property
+    def space(self) -> Space:
+        return {}
+
+    def fit(self, task: Task, content: Content, *, seed: int) -> Recommender:
+        raise InputError(f"{len(task.products)} products are too many for it, seed {seed}, {content.times_known}")
+
+
+def two(file: Path, *, breaks_at: int = 10**6) -> ListModels:
+    def models(_graph: Graph, /, *, times_known: bool, repeat: bool) -> tuple[Model, ...]:
+        assert times_known
+        assert not repeat
+        return (Noted(str(file), "first"), TooLarge(), Noted(str(file), "second", breaks_at))
+
+    return models
+
+
+def small(place: Path, /, **changes: object) -> BenchmarkConfig:
+    config = BenchmarkConfig(
+        shop="synthetic", parts=("table",), folder=str(place / "bench"), cache=str(place / "text"), users_share=0.5
+    )
+    return replace(config, **changes)
+
+
+def test_a_killed_benchmark_goes_on_with_what_is_missing_and_the_test_part_is_read_once(tmp_path: Path) -> None:
+    notes = tmp_path / "notes"
+    with pytest.raises(KeyboardInterrupt):
+        benchmark(small(tmp_path), two(notes, breaks_at=4))
+    assert not (tmp_path / "bench").exists()
+    before = notes.read_text().splitlines()
+    # The first model is whole; of the second only the fit to the past, the one to all before test was broken off.
+    assert [line.rsplit(" ", 1)[0] for line in before] == [
+        f"{name} {task}" for name in ("first", "second") for task in ("validation", "test")
+    ]
+    gone_on = benchmark(small(tmp_path), two(notes))
+    assert notes.read_text().splitlines()[4:] == before[2:]
+    shutil.rmtree(tmp_path / "bench")
+    whole = benchmark(small(tmp_path), two(notes))
+    assert [on_test(row).measures for row in gone_on.group(TABLE)] == [
+        on_test(row).measures for row in whole.group(TABLE)
+    ]
+
+
+def test_the_test_part_is_read_after_a_fit_to_all_that_is_before_it(tmp_path: Path) -> None:
+    benchmark(small(tmp_path, users_share=1.0, model=("first",)), two(tmp_path / "notes"))
+    split = split_purchases(GRAPH, SplitConfig(), seed=0)
+    assert (tmp_path / "notes").read_text().splitlines() == [
+        f"first validation {len(split.past)}",
+        f"first test {len(split.before_test)}",
+    ]
+
+
+def test_a_finished_benchmark_is_not_fitted_again_and_may_be_added_to(tmp_path: Path) -> None:
+    notes = tmp_path / "notes"
+    benchmark(small(tmp_path, model=("first",)), two(notes))
+    both = benchmark(small(tmp_path), two(notes))
+    assert [line.split()[0] for line in notes.read_text().splitlines()] == ["first", "first", "second", "second"]
+    assert [row.name for row in both.group(TABLE)] == ["first", "second"]
+
+
+def test_a_model_that_cannot_be_fitted_is_a_row_that_says_why(tmp_path: Path) -> None:
+    found = benchmark(small(tmp_path), two(tmp_path / "notes"))
+    (row,) = (row for row in found.rows if row.name == "too large")
+    assert row.left_out is not None
+    assert "products are too many for it" in row.left_out
+    assert f"- too large (table): {row.left_out}" in (tmp_path / "bench" / "benchmark.md").read_text()
+
+
+def test_settings_are_searched_first_where_a_budget_is_given(tmp_path: Path) -> None:
+    config = small(tmp_path, trials=2, parts=("table",), model=("popularity", "ItemKNN", "EASE"))
+    found = benchmark(config, five_models)
+    tuned = json.loads((tmp_path / "bench" / "tuned.json").read_text())
+    assert set(tuned) == {"popularity", "ItemKNN", "EASE"}
+    assert tuned["EASE"]["trials"] == 2
+    assert row_of(found, "EASE").settings == {"ridge": tuned["EASE"]["settings"]["ridge"]}
+    assert "2 trials for each model" in found.facts["settings"]
+
+
+def test_a_sample_of_the_users_is_another_graph(tmp_path: Path) -> None:
+    found = benchmark(small(tmp_path), two(tmp_path / "notes"))
+    assert found.facts["graph"].startswith("100 users, ")
+    assert found.facts["graph"].endswith("a sample of 50 % of the users")
+
+
+def test_a_folder_of_another_benchmark_is_refused(tmp_path: Path) -> None:
+    benchmark(small(tmp_path), two(tmp_path / "notes"))
+    with pytest.raises(InputError, match=r"holds a benchmark with another seeds \(3, now 1\); delete it and"):
+        benchmark(small(tmp_path, seeds=1), two(tmp_path / "notes"))
+    (tmp_path / "mine").mkdir()
+    with pytest.raises(InputError, match="mine' is there and is no benchmark, so it is not replaced; give another"):
+        benchmark(small(tmp_path, folder=str(tmp_path / "mine")), two(tmp_path / "notes"))
+
+
+def test_a_row_that_is_not_of_this_version_is_one_sentence(tmp_path: Path) -> None:
+    benchmark(small(tmp_path), two(tmp_path / "notes"))
+    file = tmp_path / "bench" / "rows" / "table-first.json"
+    file.write_text('{"group": "table"}')
+    with pytest.raises(InputError, match=r"table-first.json' is not of this version \(KeyError: "):
+        benchmark(small(tmp_path), two(tmp_path / "notes"))
+
+
+@pytest.mark.parametrize(
+    ("words", "sentence"),
+    [
+        (("--model", "magic"), "no model 'magic'; there are 'popularity', "),
+        (("--tuned", "nowhere"), "no tuned.json in 'nowhere'; make it by python -m gnn.tune"),
+        (("--seeds", "0"), "seeds is 0; give 1 or more"),
+        (("--trials", "0"), "trials is 0; give 1 or more"),
+        (("--trials", "2", "--tuned", "x"), "settings are given or searched; leave out --tuned, or --trials"),
+        (("--users-share", "2"), "users_share is 2.0; give more than 0 and at most 1"),
+        (("--split.test-from", "2030-01-01"), "nothing can be compared on it; give an earlier --split.test-from"),
+    ],
+)
+def test_a_mistake_is_one_sentence_and_leaves_nothing(tmp_path: Path, words: tuple[str, ...], sentence: str) -> None:
+    place = ("--folder", str(tmp_path / "bench"), "--cache", str(tmp_path / "text"))
+    refused(run("gnn.benchmark", "--shop", "synthetic", *place, *words), sentence)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_no_benchmark_is_one_sentence(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"no benchmark in .*; make it by python -m gnn.benchmark"):
+        BenchmarkFolder.open(str(tmp_path))
+
+
+def test_users_numbers_are_plain_arrays(folder: Path) -> None:
+    with np.load(folder / "rows" / "table-EASE.npz", allow_pickle=False) as numbers:
+        assert set(numbers.files) >= {"NDCG@10", "Recall@10, 1-5 buyers", "Novelty@10"}
+        assert numbers["NDCG@10"].shape == (len(GRAPH.users),)
+        assert pl.Series(numbers["NDCG@10"]).is_nan().sum() < len(GRAPH.users)
