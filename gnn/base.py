@@ -17,6 +17,9 @@ from gnn.task import Task, weigh
 SHRINK = 10.0
 """Shrinkage of the co-purchase cosine where the shop is too large for the closed form."""
 
+LEAST_WEIGHT = 0.003
+"""A relation of this weight or less is left out: what a search that looks at factors has in the place of 0."""
+
 CONTENT_SHARES = {"brand": "brand", "category": "category", "words": "text", "meaning": "text"}
 """Feature → the share of an edge that it counts towards; all others are links of the shop."""
 
@@ -29,6 +32,35 @@ def fit_base(
     times_known: bool,
 ) -> Base:
     """Return the closed form over what ``task`` knows; the co-purchase cosine where the shop is too large for it."""
+    bought, similarities, ridge = _parts(task, features, config, times_known=times_known)
+    if exact_way(bought, similarities) is None:
+        return CoPurchase(task.bought, shrink=SHRINK)
+    return closed_form(bought, similarities, ridge=ridge)
+
+
+def fit_content(
+    task: Task,
+    features: Mapping[str, sparse.csr_array | np.ndarray],
+    config: ClosedFormConfig,
+    *,
+    times_known: bool,
+) -> Base | None:
+    """Return the closed form over the same graph without a purchase; None where there is none, or nothing alike."""
+    bought, similarities, ridge = _parts(task, features, config, times_known=times_known)
+    none = sparse.csr_array((0, bought.shape[1]))
+    if exact_way(none, similarities) is None or not similarities:
+        return None
+    return closed_form(none, similarities, ridge=ridge)
+
+
+def _parts(
+    task: Task,
+    features: Mapping[str, sparse.csr_array | np.ndarray],
+    config: ClosedFormConfig,
+    *,
+    times_known: bool,
+) -> tuple[sparse.csr_array, list[Similarity], float]:
+    """Return X, the similarities and the ridge, all on one scale; a relation of next to no weight is left out."""
     bought = weigh(task, Weighing.of(config, times_known=times_known))
     sizes = np.maximum(np.diff(bought.indptr), 1).astype(np.float64)
     bought = sparse.csr_array(sparse.diags_array(sizes**-config.row_power) @ bought)
@@ -36,7 +68,6 @@ def fit_base(
     similarities = [
         Similarity(share=CONTENT_SHARES.get(name, "links"), features=matrix, weight=scale * config.weight(name))
         for name, matrix in features.items()
+        if config.weight(name) > LEAST_WEIGHT and matrix.shape[1]
     ]
-    if exact_way(bought, similarities) is None:
-        return CoPurchase(task.bought, shrink=SHRINK)
-    return closed_form(bought, similarities, ridge=config.ridge * scale)
+    return bought, similarities, config.ridge * scale

@@ -7,7 +7,7 @@ for → cold products and users → comparisons → report.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -19,12 +19,14 @@ from gnn.ablate import ABLATIONS
 from gnn.benchmark_folder import BenchmarkFolder, settings_of, working_folder
 from gnn.benchmark_report import CLOSED_FORM, as_markdown
 from gnn.calibration import fit_calibration, listed_pairs, reliability
+from gnn.choose import verdict
 from gnn.cold import Among, cold_products, cold_users
 from gnn.comparison import ABLATION, TABLE, Benchmark, ModelRow, with_comparisons
 from gnn.content_baselines import PopularityInCategory, TextOnly
+from gnn.cost import Cost
 from gnn.evaluate import OURS
 from gnn.history import Weighing
-from gnn.measured import MEASURE, fit_costed, measure_lists, over_fits
+from gnn.measured import MEASURE, Lists, fit_costed, measure_lists, over_fits
 from gnn.metrics import PerUser
 from gnn.model import Content, Model, is_random
 from gnn.models import models
@@ -96,6 +98,17 @@ class Bench:
     content: Content
     seeds: tuple[int, ...]
     folder: BenchmarkFolder
+    earlier: list[tuple[Model, Lists, Cost]] = field(default_factory=list)
+    """Of each model the lists on validation, and what the fit to the past cost; a fit is not made twice."""
+
+    def networks(self, closed: Model, whole: Model) -> tuple[Model, str]:
+        """Return ours: the whole if its networks help on validation, else its closed form; and why."""
+        if not self.folder.has_verdict():
+            numbers = [self._on_validation(model)[0].per_user for model in (whole, closed)]
+            found = verdict(*numbers, seed=self.seeds[0])
+            self.folder.keep_verdict(helps=found.helps, words=str(found))
+        helps, words = self.folder.verdict()
+        return whole if helps else replace(closed, name=whole.name), words  # type: ignore[type-var]
 
     def row(
         self, model: Model, *, group: str = TABLE, name: str | None = None, content: Content | None = None
@@ -137,16 +150,15 @@ class Bench:
         row = ModelRow(group, name, settings_of(model), program_commit())
         seeds = self.seeds if is_random(model) else self.seeds[:1]
         try:
-            recommender, cost = fit_costed(model, self.past, content, seed=seeds[0])
-            earlier = measure_lists(recommender, self.past)
+            earlier, cost = self._on_validation(model, content)
             validation, _ = over_fits([earlier], [cost], self.past, seeds=seeds[:1])
             curve = fit_calibration(*listed_pairs(earlier.ranked, self.past.relevant))
             lists, costs = [], []
             for seed in seeds:
-                # One at a time: two fitted models may be more than memory holds.
-                del recommender
                 recommender, cost = fit_costed(model, self.final, content, seed=seed)
                 lists.append(measure_lists(recommender, self.final))
+                # One at a time: two fitted models may be more than memory holds.
+                del recommender
                 costs.append(cost)
         except InputError as error:
             return replace(row, left_out=str(error)), {}
@@ -154,6 +166,17 @@ class Bench:
         scores, bought = listed_pairs(lists[0].ranked, self.final.relevant)
         believed = reliability(curve.probability(scores), bought) if len(scores) else None
         return replace(row, validation=validation, test=test, reliability=believed), per_user
+
+    def _on_validation(self, model: Model, content: Content | None = None) -> tuple[Lists, Cost]:
+        if content is None or content is self.content:
+            for kept, lists, cost in self.earlier:
+                if kept == model:
+                    return lists, cost
+        recommender, cost = fit_costed(model, self.past, content or self.content, seed=self.seeds[0])
+        lists = measure_lists(recommender, self.past)
+        if content is None or content is self.content:
+            self.earlier.append((model, lists, cost))
+        return lists, cost
 
     def _finished(self, measured: tuple[ModelRow, Mapping[str, PerUser]]) -> ModelRow:
         row, per_user = measured
@@ -178,14 +201,17 @@ def benchmark(config: BenchmarkConfig, models_of: ListModels = models) -> Benchm
     lazy = prepared.content
     content = Content(prepared.graph, lazy.text, times_known=lazy.times_known, device=lazy.device)
     place = Path(config.folder or f"runs/benchmark-{shop_name(config.shop)}")
-    facts = {**prepared.facts, "seeds": config.seeds}
-    with working_folder(place, config=asdict(config), facts=facts) as folder:
+    same = {**prepared.facts, "seeds": config.seeds}
+    with working_folder(place, config=asdict(config), facts=same) as folder:
         found = _searched(config, prepared, own, asked, folder=folder.path, task=past) if config.budget else given
         # By the names asked for: a name may say a setting, which is another now.
         fitted = apply_tuned(own, _with_ours(found))
         every = {model.name: changed for model, changed in zip(own, fitted, strict=True)}
         seeds = tuple(range(config.seed, config.seed + config.seeds))
         bench = Bench(past, final, content, seeds, folder)
+        facts = _facts(config, prepared, final, found)
+        if {CLOSED_FORM, OURS} <= set(asked):
+            every[OURS], facts["networks, on validation"] = bench.networks(every[CLOSED_FORM], every[OURS])
         rows: list[ModelRow] = []
         if "table" in config.parts:
             rows += bench.compared([bench.row(every[name]) for name in asked], by=OURS)
@@ -195,7 +221,8 @@ def benchmark(config: BenchmarkConfig, models_of: ListModels = models) -> Benchm
                     rows += bench.compared(list(_ablation(bench, every[name])), by=WHOLE)
         if "cold" in config.parts:
             rows += _cold(bench, [every[name] for name in (CLOSED_FORM, OURS) if name in asked], config=config)
-        result = Benchmark(shop_name(config.shop), _facts(config, prepared, final, found, rows), tuple(rows))
+        facts["commit"] = ", ".join(sorted({str(row.commit)[:12] for row in rows}))
+        result = Benchmark(shop_name(config.shop), facts, tuple(rows))
         folder.write(result)
     print(f"\n{as_markdown(result)}\n{place / 'benchmark.md'}")
     return result
@@ -257,9 +284,7 @@ def _cold(bench: Bench, ours: Sequence[Model], *, config: BenchmarkConfig) -> li
     return rows
 
 
-def _facts(
-    config: BenchmarkConfig, prepared: Prepared, final: Task, found: Mapping[str, Settings], rows: Sequence[ModelRow]
-) -> dict[str, str]:
+def _facts(config: BenchmarkConfig, prepared: Prepared, final: Task, found: Mapping[str, Settings]) -> dict[str, str]:
     """Return what a reader needs to know of how the numbers came about."""
     graph, split = prepared.graph, prepared.split
     if config.budget:
@@ -271,7 +296,6 @@ def _facts(
         )
     else:
         settings = "the models' own; nothing was searched on this shop"
-    commits = {str(row.commit)[:12] for row in rows}
     return {
         "graph": f"{len(graph.users)} users, {len(graph.products)} products, {len(graph.brands)} brands, "
         f"{len(graph.categories)} categories, {len(graph.bought)} purchases, "
@@ -282,7 +306,6 @@ def _facts(
         "ranked": f"{len(final.products)} products" + (", also those a user bought before" if config.repeat else ""),
         "settings": settings,
         "seeds": f"{config.seeds} where chance plays a part; one in ablations of the closed form and in cold rows",
-        "commit": ", ".join(sorted(commits)),
     }
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from jaxtyping import Float, Int
@@ -108,6 +108,17 @@ def gather_candidates(  # noqa: PLR0913
             )
             progress.update(len(rows))
     return _joined(blocks)
+
+
+def with_feature(candidates: Candidates, name: str, base: Base | None) -> Candidates:
+    """Return the candidates with one more feature: what ``base`` gives each edge, 0 where there is none."""
+    values = np.zeros(len(candidates.target), dtype=np.float32)
+    for start, rows in base.blocks() if base else ():
+        part = slice(candidates.first[start], candidates.first[start + len(rows)])
+        place = candidates.source[part] - start
+        values[part] = _signed_root(rows[place, candidates.target[part]])
+    features = np.concatenate([candidates.features, values[:, None]], axis=1)
+    return replace(candidates, features=features, names=(*candidates.names, name))
 
 
 def _chosen(

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
-from functools import partial
+from functools import cached_property, partial
 
 import numpy as np
 from jaxtyping import Float, Int
 from scipy import sparse
 
-from gnn.base import fit_base
-from gnn.candidates import Candidates, gather_candidates
+from gnn.base import fit_base, fit_content
+from gnn.candidates import Candidates, gather_candidates, with_feature
 from gnn.config import ClosedFormConfig, EdgeConfig, HistoryConfig, NetworkConfig, RelatedConfig, TrainConfig
 from gnn.edges import FittedEdges, fit_edges, reweighed
 from gnn.evaluate import evaluate
@@ -27,7 +27,8 @@ from gnn.task import Task, hide, weigh
 from kg.graph import Graph
 
 Record = Callable[[str, EpochRecord], None]
-WEIGHT = Range(0.01, 5.0, log=True)
+WEIGHT = Range(0.001, 5.0, log=True)
+"""The lowest of it leaves a relation out (:data:`gnn.base.LEAST_WEIGHT`)."""
 
 
 @dataclass(frozen=True)
@@ -46,10 +47,13 @@ class FittedCartograph:
     network: FittedNetwork | None
     edges: FittedEdges | None
 
+    @cached_property
+    def _recommender(self) -> RelatedRecommender:
+        return RelatedRecommender(self.name, self.history, self.related.matrix(self.history.shape[1]))
+
     def scores(self, users: Int[np.ndarray, " users"]) -> Float[np.ndarray, "users products"]:
         """Return Σ a(u, j) R(j, i); a product that no edge leads to has no score."""
-        matrix = self.related.matrix(self.history.shape[1])
-        return RelatedRecommender(self.name, self.history, matrix).scores(users)
+        return self._recommender.scores(users)
 
 
 @dataclass(frozen=True)
@@ -132,7 +136,7 @@ class Cartograph:
             )
             return finished(related, base.way, None, None)
 
-        hidden = hide(task, share=self.edges.hidden_share, seed=seed)
+        hidden = hide(task, share=self.edges.hidden_share, seed=seed, cold_share=self._cold_share(task))
         network = self._network(hidden, content, seed=seed, epochs=None, record=partial(record, "network on a part"))
         candidates, _ = self._candidates(hidden, content, features, network)
         edges = fit_edges(
@@ -191,7 +195,14 @@ class Cartograph:
             by_base=self.edges.by_base,
             by_network=self.edges.by_network,
         )
-        return candidates, base.way
+        way = base.way
+        del base
+        content_alone = fit_content(task, features, self.closed_form, times_known=content.times_known)
+        return with_feature(candidates, "content alone", content_alone), way
+
+    def _cold_share(self, task: Task) -> float:
+        """Return the part of the products to hide whole; none where every product that is ranked has buyers."""
+        return self.edges.cold_share if np.asarray(task.bought.sum(0)).min(initial=1) < 1 else 0.0
 
     def _trend(self, task: Task, content: Content) -> Float[np.ndarray, " products"]:
         """Return the trend of the products at the task's moment; where no times are known, there is none."""

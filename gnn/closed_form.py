@@ -32,10 +32,10 @@ BLOCK_PRODUCTS = 1024
 LARGEST_EXACT = 30_000
 """Rows of the largest matrix that is inverted: 3.6 GB of 32-bit floats."""
 
-WOODBURY_SHARE = 0.6
+WOODBURY_SHARE = 0.4
 """Woodbury where the matrix it inverts has at most this part of the rows that G has."""
 
-SINGULAR = "the closed form cannot be solved with a ridge of {:g}: it is too small; give a larger --closed-form.ridges"
+SINGULAR = "the closed form cannot be solved with a ridge of {:g}: it is too small; give a larger --closed-form.ridge"
 
 
 @dataclass(frozen=True)
@@ -74,8 +74,11 @@ class Woodbury:
     """P = (I - Zᵀ (ridge · I + Z Zᵀ)⁻¹ Z) / ridge, where Z stacks purchases and features: small if they are few."""
 
     way: str
-    left: Tensor
-    """Zᵀ, products × rows of Z, CSR."""
+    left: sparse.csr_array
+    """The sparse columns of Zᵀ: purchases and sparse features, products × rows of Z."""
+
+    dense_left: Tensor
+    """Its other columns: dense features, which a sparse product would be slow with."""
 
     right: Tensor
     """(ridge · I + Z Zᵀ)⁻¹ Z, rows of Z × products."""
@@ -85,14 +88,21 @@ class Woodbury:
 
     def rows(self, start: int, stop: int) -> Float[np.ndarray, "rows products"]:
         """Return these rows of P."""
-        return _scaled_identity_minus(self.left, self.right, self.ridge, start=start, stop=stop)
+        own = (_as_tensor(self.left[start:stop]), self.dense_left[start:stop])
+        block = self._through(*own).numpy()
+        block *= np.float32(-1.0 / self.ridge)
+        block[np.arange(stop - start), np.arange(start, stop)] += np.float32(1.0 / self.ridge)
+        return block
 
     def after(self, weights: sparse.csr_array) -> Float[np.ndarray, "rows products"]:
         """Return ``weights`` (rows × products, 32 bits) times P."""
-        parts = tuple(part.numpy() for part in (self.left.values(), self.left.col_indices(), self.left.crow_indices()))
-        left = sparse.csr_array(parts, shape=tuple(self.left.shape))
-        product: np.ndarray = weights.toarray() - (weights @ left).toarray() @ self.right.numpy()
+        own = (_as_tensor(weights @ self.left), _as_tensor(weights) @ self.dense_left)
+        product: np.ndarray = weights.toarray() - self._through(*own).numpy()
         return product / np.float32(self.ridge)
+
+    def _through(self, left: Tensor, dense_left: Tensor) -> Tensor:
+        split = self.left.shape[1]
+        return left @ self.right[:split] + dense_left @ self.right[split:]
 
 
 Inverse = Dense | Woodbury
@@ -179,18 +189,8 @@ def closed_form(
     if way is None:
         raise ValueError(f"{bought.shape[1]} products are more than the closed form holds")
     inverse: Inverse = _woodbury(bought, used, ridge=ridge) if way == "woodbury" else _dense(bought, used, ridge=ridge)
-    kept = tuple(_without_lonely_features(s) for s in used)
-    shift = tuple(_diagonal_through(inverse, s) / inverse.diagonal for s in kept)
-    return ClosedForm(inverse=inverse, similarities=kept, shift=shift)
-
-
-def _without_lonely_features(similarity: Similarity) -> Similarity:
-    """Leave out features of fewer than two products: they add to the diagonal of S alone, which no share is made of."""
-    features = similarity.features
-    if isinstance(features, np.ndarray):
-        return similarity
-    counts = np.bincount(features.indices[features.data != 0], minlength=features.shape[1])
-    return Similarity(similarity.share, sparse.csr_array(features[:, counts >= 2], dtype=np.float32), similarity.weight)
+    shift = tuple(_diagonal_through(inverse, s) / inverse.diagonal for s in used)
+    return ClosedForm(inverse=inverse, similarities=used, shift=shift)
 
 
 def _dense(bought: sparse.csr_array, similarities: Sequence[Similarity], *, ridge: float) -> Dense:
@@ -225,40 +225,22 @@ def _add_gram(gram: np.ndarray, features: sparse.csr_array | np.ndarray, weight:
 
 
 def _woodbury(bought: sparse.csr_array, similarities: Sequence[Similarity], *, ridge: float) -> Woodbury:
-    """Invert the smaller matrix ridge · I + Z Zᵀ."""
-    roots = [np.sqrt(s.weight) * sparse.csr_array(s.features) for s in similarities]
+    """Invert the smaller matrix ridge · I + Z Zᵀ, in 64 bits; all else is in 32."""
+    num_products = bought.shape[1]
+    roots = [np.sqrt(s.weight) * s.features for s in similarities if not isinstance(s.features, np.ndarray)]
     left = sparse.csr_array(sparse.hstack([bought.T, *roots], format="csr"), dtype=np.float32)
-    stacked = sparse.csr_array(left.T)
-    small = (_as_tensor(stacked) @ torch.from_numpy(left.toarray())).double()
+    dense = [np.sqrt(s.weight) * s.features for s in similarities if isinstance(s.features, np.ndarray)]
+    dense_left = torch.from_numpy(np.hstack([np.empty((num_products, 0), np.float32), *dense]).astype(np.float32))
+    stacked = torch.cat([torch.from_numpy(left.toarray()), dense_left], dim=1)
+    small = (stacked.T @ stacked).double()
     small.diagonal().add_(ridge)
     factor, failed = torch.linalg.cholesky_ex(small)
     if failed:
         raise InputError(SINGULAR.format(ridge))
-    right = torch.cholesky_solve(torch.from_numpy(stacked.toarray()).double(), factor).float()
-    diagonal = np.array([])
-    half = Woodbury("", _as_tensor(left), right, ridge, diagonal)
-    parts = []
-    for start in range(0, left.shape[0], BLOCK_PRODUCTS):
-        stop = min(start + BLOCK_PRODUCTS, left.shape[0])
-        parts.append(half.rows(start, stop)[np.arange(stop - start), np.arange(start, stop)])
-    way = f"exact by Woodbury, {left.shape[1]} users and features for {left.shape[0]} products"
-    return Woodbury(way, half.left, right, ridge, np.concatenate(parts))
-
-
-def _scaled_identity_minus(left: Tensor, right: Tensor, ridge: float, *, start: int, stop: int) -> np.ndarray:
-    pointers = left.crow_indices()[start : stop + 1]
-    first, last = int(pointers[0]), int(pointers[-1])
-    rows = torch.sparse_csr_tensor(
-        pointers - first,
-        left.col_indices()[first:last],
-        left.values()[first:last],
-        size=(stop - start, left.shape[1]),
-        check_invariants=False,
-    )
-    block = (rows @ right).numpy()
-    block *= np.float32(-1.0 / ridge)
-    block[np.arange(stop - start), np.arange(start, stop)] += np.float32(1.0 / ridge)
-    return block
+    right = torch.cholesky_inverse(factor).float() @ stacked.T
+    diagonal = (1.0 - (stacked * right.T).sum(1).numpy()) / ridge
+    way = f"exact by Woodbury, {stacked.shape[1]} users and features for {num_products} products"
+    return Woodbury(way, left, dense_left, right, ridge, diagonal.astype(np.float32))
 
 
 def _through(inverse_rows: np.ndarray, similarity: Similarity) -> Float[np.ndarray, "rows products"]:

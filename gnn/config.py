@@ -94,22 +94,22 @@ class ClosedFormConfig:
     half_life_days: float = 1000.0
     """Days after which a purchase weighs half in X. Not used where no times are known."""
 
-    ridge: float = 10.0
+    ridge: float = 6.0
     """Regularisation; more trusts rare products less."""
 
     row_power: float = 0.1
     """X's rows are multiplied by (number of products of the user) ^ -power."""
 
-    brand: float = 0.5
+    brand: float = 0.15
     """Weight of having the same brand."""
 
-    category: float = 0.06
+    category: float = 0.015
     """Weight of being in the same categories."""
 
-    words: float = 1.8
+    words: float = 0.5
     """Weight of sharing words and pairs of words."""
 
-    meaning: float = 0.6
+    meaning: float = 0.1
     """Weight of near text vectors."""
 
     link: float = 1.0
@@ -160,6 +160,9 @@ class EdgeConfig:
     hidden_share: float = 0.2
     """Part of the known purchases that closed form and network are fitted without, to learn from: the latest ones where
     times are known, else a part of each user's."""
+
+    cold_share: float = 0.01
+    """Part of the products of which all purchases are among the hidden, where products without a buyer are ranked."""
 
     learning_rate: float = 0.004
     """Largest step size of AdamW, in one cycle."""
@@ -214,8 +217,9 @@ class TrainConfig:
     seed: int = 0
     """All chance comes from it: same seed, same machine, same numbers."""
 
-    min_buyers: int = 5
-    """Products with fewer buyers in the past are neither ranked nor learned from; 0 ranks all that are listed."""
+    min_buyers: int | None = None
+    """Products with fewer buyers in the past are neither ranked nor learned from; 0 ranks all that are listed. By
+    default 5, and 0 where a published split (``fold``) is used, whose figures are of all products."""
 
     k: int = 100
     """Products recommended to each user."""
@@ -225,6 +229,10 @@ class TrainConfig:
 
     repeat: bool = False
     """Products that a user bought before may be recommended to her again, as in a grocery shop."""
+
+    tuned: str | None = None
+    """Folder of the tuned.json, by gnn.tune or gnn.benchmark, whose settings to use; by default the youngest in the
+    folder of all runs that was found on this shop, else the one that comes with the program, else a few are tried."""
 
     overwrite: bool = False
     """Replace a run of the same name that had other settings."""
@@ -245,8 +253,8 @@ class TrainConfig:
                 _require(not isinstance(value, float) or math.isfinite(value), name, value, "a finite number")
         _require(0 <= self.history.exponent <= 10, "history.exponent", self.history.exponent, "0 to 10")
         _require(self.k >= 1, "k", self.k, "1 or more")
-        for name in ("min_buyers", "seed"):
-            _require(getattr(self, name) >= 0, name, getattr(self, name), "0 or more")
+        _require(self.seed >= 0, "seed", self.seed, "0 or more")
+        _require(self.min_buyers is None or self.min_buyers >= 0, "min_buyers", self.min_buyers, "0 or more")
         for name in ("dimension", "layers", "batch_users", "max_epochs", "evaluate_every", "patience"):
             _require(getattr(self.network, name) >= 1, f"network.{name}", getattr(self.network, name), "1 or more")
         for name in ("learning_rate", "temperature"):

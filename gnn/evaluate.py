@@ -19,7 +19,7 @@ from gnn.ranking import Recommender, RelatedRecommender, rank
 from gnn.related import related_matrix
 from gnn.report import as_markdown
 from gnn.run import RunFolder
-from gnn.split import split_purchases
+from gnn.split import enough_buyers, split_purchases
 from gnn.task import Task, make_task
 from kg.build import build_graph, results_by_position
 from kg.store import open_store
@@ -87,7 +87,7 @@ def evaluate_run(folder: RunFolder, *, password_file: str | None = None) -> list
         later=split.test,
         weighing=manifest.weighing,
         now=split.test_from,
-        min_buyers=config.min_buyers,
+        min_buyers=enough_buyers(graph, config.min_buyers),
         repeat=config.repeat,
     )
     # None of the plain baselines reads a text.

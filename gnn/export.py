@@ -15,6 +15,7 @@ import numpy as np
 import polars as pl
 import tyro
 from jaxtyping import Int
+from scipy import sparse
 
 from gnn.history import binary, history_weights
 from gnn.ranking import NOBODY, Ranked, RelatedRecommender, rank_blocks
@@ -112,7 +113,8 @@ def ranked_edges(graph: Graph, *, edges: pl.DataFrame, manifest: Manifest, now: 
     known = graph.bought.filter(pl.col("at") < now)
     history = history_weights(known, products=products, num_users=len(graph.users), weighing=manifest.weighing, now=now)
     recommender = RelatedRecommender("Cartograph", history, related_matrix(edges, products))
-    for users, ranked in rank_blocks(recommender, seen=binary(history), k=min(k, max(len(products), 1))):
+    seen = sparse.csr_array(history.shape) if manifest.repeat else binary(history)
+    for users, ranked in rank_blocks(recommender, seen=seen, k=min(k, max(len(products), 1))):
         yield ranked_by_id(ranked, graph=graph, users=users, products=products)
 
 

@@ -14,7 +14,7 @@ from gnn.config import HistoryConfig, SplitConfig, TrainConfig
 from gnn.history import Weighing
 from gnn.model import Content
 from gnn.sample import sample_users
-from gnn.split import Split, split_purchases
+from gnn.split import Split, enough_buyers, split_purchases
 from gnn.task import Task, make_task
 from gnn.text import encode_texts
 from gnn.train import choose_device, require_something_to_learn, without_links
@@ -55,8 +55,9 @@ class ShopConfig:
     seed: int = 0
     """All chance comes from it."""
 
-    min_buyers: int = 5
-    """Products with fewer buyers in the past are neither ranked nor learned from; 0 ranks all that are listed."""
+    min_buyers: int | None = None
+    """Products with fewer buyers in the past are neither ranked nor learned from; 0 ranks all that are listed. By
+    default 5, and 0 where a published split (``fold``) is used, whose figures are of all products."""
 
     split: SplitConfig = field(default_factory=SplitConfig)
     history: HistoryConfig = field(default_factory=HistoryConfig)
@@ -81,12 +82,17 @@ class Prepared:
     def validation_task(self) -> Task:
         """Return the task that choices are made by; raise if it has nothing to learn or nothing to find."""
         task = self._task("validation")
-        require_something_to_learn(task, min_buyers=self.config.min_buyers)
+        require_something_to_learn(task, min_buyers=self.min_buyers)
         return task
 
     def test_task(self) -> Task:
         """Return the task that is measured once, at the end."""
         return self._task("test")
+
+    @property
+    def min_buyers(self) -> int:
+        """Buyers that a product needs to be ranked."""
+        return enough_buyers(self.graph, self.config.min_buyers)
 
     @property
     def facts(self) -> dict[str, object]:
@@ -100,7 +106,7 @@ class Prepared:
             "parts": [len(part) for part in (self.split.past, self.split.validation, self.split.test)],
             "leave_out": sorted(self.config.leave_out),
             "repeat": self.config.repeat,
-            "min_buyers": self.config.min_buyers,
+            "min_buyers": self.min_buyers,
             "history": asdict(self.config.history),
             "encoder": self.config.encoder,
             "seed": self.config.seed,
@@ -115,7 +121,7 @@ class Prepared:
             later=split.test if test else split.validation,
             weighing=Weighing.of(self.config.history, times_known=self.content.times_known),
             now=split.test_from if test else split.validation_from,
-            min_buyers=self.config.min_buyers,
+            min_buyers=self.min_buyers,
             repeat=self.config.repeat,
         )
 

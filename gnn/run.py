@@ -65,6 +65,9 @@ class Manifest:
     learned_before: int
     """Purchases from this moment (seconds, UTC) on were not learned from."""
 
+    repeat: bool
+    """Whether products that a user has bought may be recommended to her again."""
+
     weighing: Weighing
     epochs: int
     """Passes over the users in the final training of the graph network."""
@@ -78,6 +81,7 @@ class Manifest:
             half_life=self.weighing.half_life,
             exponent=self.weighing.exponent,
             learned_before=self.learned_before,
+            repeat=self.repeat,
         )
 
     def require_same_graph(self, store: GraphStore) -> GraphTables:

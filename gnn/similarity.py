@@ -18,8 +18,9 @@ def product_features(
 ) -> dict[str, sparse.csr_array | np.ndarray]:
     """Return the features of ``products`` by name: ``brand``, ``category``, ``words``, ``meaning`` and each link.
 
-    Rows have unit length or are empty. Features that few products share weigh more (idf). ``text`` holds the vectors of
-    these products. A link's features are the products it leads to, ranked or not, and the product itself.
+    Rows have unit length or are empty. Only features that products share are there; those of few weigh more (idf).
+    ``text`` holds the vectors of these products. A link's features are the products it leads to, ranked or not, and the
+    product itself.
     """
     position = _position(graph, products)
     words = [each or "" for each in graph.products["text"].gather(products)]
@@ -64,9 +65,11 @@ def _link_features(frame: pl.DataFrame, position: np.ndarray, products: np.ndarr
 
 
 def _unit_idf(counts: sparse.csr_array) -> sparse.csr_array:
-    if not counts.nnz:
-        return counts
-    return sparse.csr_array(TfidfTransformer(norm="l2", smooth_idf=True).fit_transform(counts), dtype=np.float32)
+    # A feature of one product makes it like no other.
+    shared = sparse.csr_array(counts[:, np.bincount(counts.indices, minlength=counts.shape[1]) > 1])
+    if not shared.nnz:
+        return sparse.csr_array((counts.shape[0], 0), dtype=np.float32)
+    return sparse.csr_array(TfidfTransformer(norm="l2", smooth_idf=True).fit_transform(shared), dtype=np.float32)
 
 
 def _words(texts: list[str]) -> sparse.csr_array:

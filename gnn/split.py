@@ -11,6 +11,7 @@ from gnn.config import SplitConfig, moment
 from kg.graph import Graph
 from loaders.errors import InputError
 
+ENOUGH_BUYERS = 5
 WAYS = ("by fold", "by time", "by chance")
 
 
@@ -50,11 +51,18 @@ class Split:
         return pl.concat([self.past, self.validation, self.test])
 
 
+def enough_buyers(graph: Graph, wanted: int | None) -> int:
+    """Return how many buyers a product needs to be ranked: what is wanted, else 5, or 0 where a split is published."""
+    if wanted is not None:
+        return wanted
+    return 0 if _has_folds(graph.bought) else ENOUGH_BUYERS
+
+
 def split_purchases(graph: Graph, config: SplitConfig, *, seed: int) -> Split:
     """Return the parts of the graph's purchases; raise where the past or the validation part would be empty."""
     bought = graph.bought
     now = int(bought["at"].max() or 0) + 1  # type: ignore[arg-type]
-    if bought["fold"].null_count() == 0:
+    if _has_folds(bought):
         fold = _with_validation(bought, config, seed=seed)
         moments = _moments_of(bought, fold)
         if moments:
@@ -72,6 +80,10 @@ def split_purchases(graph: Graph, config: SplitConfig, *, seed: int) -> Split:
         .otherwise(pl.lit("test"))
     ).to_series()
     return _parted(bought, fold, way="by time", cutoffs=cutoffs, now=now)
+
+
+def _has_folds(bought: pl.DataFrame) -> bool:
+    return bought["fold"].null_count() == 0
 
 
 def _moments_of(bought: pl.DataFrame, fold: pl.Series) -> tuple[int, int] | None:

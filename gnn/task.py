@@ -68,12 +68,14 @@ def make_task(
     return Task(name=name, known=known, products=products, history=history, relevant=relevant, now=now, repeat=repeat)
 
 
-def hide(task: Task, *, share: float, seed: int) -> Task:
+def hide(task: Task, *, share: float, seed: int, cold_share: float = 0.0) -> Task:
     """Return the task of finding a part of what ``task`` knows from the rest of it, among the same products.
 
     Hidden are at most ``share`` of all purchases, the latest, where their times differ (those of one moment together);
-    else round(share · n) of each user's n purchases, at least one where n is 3 or more.
+    else round(share · n) of each user's n purchases, at least one where n is 3 or more. All purchases of a
+    ``cold_share`` of the products are hidden too, so that it can be learned what a product is that nobody has bought.
     """
+    rng = np.random.default_rng(seed)
     known = task.known
     if known["at"].n_unique() > 1:
         at = known["at"].sort(descending=True)
@@ -82,10 +84,12 @@ def hide(task: Task, *, share: float, seed: int) -> Task:
         now = int(known["at"].filter(hidden).min())  # type: ignore[arg-type]
     else:
         now = task.now
-        draw = pl.Series("draw", np.random.default_rng(seed).random(len(known)))
+        draw = pl.Series("draw", rng.random(len(known)))
         count = pl.len().over("user")
         wanted = (count * share).round().clip(lower_bound=pl.when(count >= 3).then(1).otherwise(0))
         hidden = known.with_columns(draw).select(pl.col("draw").rank("ordinal").over("user") <= wanted).to_series()
+    cold = rng.choice(task.products, size=round(cold_share * len(task.products)), replace=False)
+    hidden |= known["product"].is_in(cold)
     rest = known.filter(~hidden)
     num_users = task.history.shape[0]
     plain = Weighing(exponent=0.0, half_life=FOREVER)

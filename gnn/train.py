@@ -20,19 +20,21 @@ import torch
 import tyro
 
 from gnn.cartograph import Cartograph, FittedCartograph
-from gnn.config import TrainConfig
-from gnn.evaluate import evaluate_all
+from gnn.choose import choose_closed_form, choose_networks
+from gnn.config import HistoryConfig, TrainConfig
+from gnn.evaluate import evaluate, evaluate_all
 from gnn.export import deliver, ranked_edges, related_by_id, write_recommended
+from gnn.fit import EpochRecord
 from gnn.history import Weighing
 from gnn.metrics import Row
 from gnn.model import Content
 from gnn.report import Report, as_markdown
-from gnn.run import Manifest, new_run, program_commit, program_versions
+from gnn.run import Manifest, RunFolder, new_run, program_commit, program_versions
 from gnn.show import three_explanations
-from gnn.split import Split, split_purchases
+from gnn.split import Split, enough_buyers, split_purchases
 from gnn.task import Task, make_task
 from gnn.text import encode_texts
-from gnn.tuned import setting_of
+from gnn.tuned import fitting_tuned, load_tuned, setting_of, with_settings
 from kg.build import build_graph, results_by_position
 from kg.graph import Graph
 from kg.load import finding_text, load_graph
@@ -40,6 +42,9 @@ from kg.store import GraphStore, address_of, open_store
 from loaders.errors import InputError, run_command
 from loaders.shops import load_shop, shop_name
 from loaders.tables import Shop
+
+SHIPPED = Path(__file__).parent.parent / "tuned"
+"""Settings that a search found for the shops that come with the program."""
 
 
 @dataclass(frozen=True)
@@ -71,57 +76,51 @@ def train(config: TrainConfig) -> None:
             graph, fingerprint = _loaded_graph(shop, store)
             graph = without_links(graph, config.leave_out)
         split = split_purchases(graph, config.split, seed=config.seed)
-        weighing = Weighing.of(config.history, times_known=split.way == "by time")
         with watch.stage("text vectors"):
             text = encode_texts(
                 graph.products["text"].to_list(), folder=config.encoder, cache=Path(config.cache), device=device
             )
         content = Content(graph, text, times_known=split.way == "by time", device=device)
-        model = Cartograph.of(config).for_graph(graph, timed=content.times_known)
+        model, settings = _given_model(config, graph, times_known=content.times_known)
 
         # Choices are made by models of the past alone, on the validation part.
-        past = make_task(
-            "validation",
-            graph,
-            known=split.past,
-            later=split.validation,
-            weighing=weighing,
-            now=split.validation_from,
-            min_buyers=config.min_buyers,
-            repeat=config.repeat,
-        )
-        require_something_to_learn(past, min_buyers=config.min_buyers)
+        past = _task("validation", graph, split, config, model.history)
+        require_something_to_learn(past, min_buyers=enough_buyers(graph, config.min_buyers))
+        if settings is None:
+            with watch.stage("choose on validation"):
+                choice = choose_closed_form(model, past, content, seed=config.seed)
+                model, settings = choice.model, choice.in_words()
         with watch.stage("learn from the past"):
-            fitted = model.fit(past, content, seed=config.seed, record=partial(folder.append_epoch, "validation"))
+            networks = choose_networks(
+                model, past, content, seed=config.seed, record=partial(_record, folder, "validation")
+            )
+            print(f"networks {networks.in_words()}")
         with watch.stage("measure on validation"):
-            validation = _measured(past, content, fitted)
+            validation = _measured(past, content, networks.whole)
+            validation.insert(-1, evaluate(networks.alone, past))
 
         # The same, fitted again on all purchases before the test part; that part is looked at once, below.
-        final = make_task(
-            "test",
-            graph,
-            known=split.before_test,
-            later=split.test,
-            weighing=weighing,
-            now=split.test_from,
-            min_buyers=config.min_buyers,
-            repeat=config.repeat,
-        )
+        final = _task("test", graph, split, config, model.history)
         with watch.stage("learn from past and validation"):
-            fitted = model.fit(final, content, seed=config.seed, record=partial(folder.append_epoch, "test"))
+            model = networks.model
+            fitted = model.fit(final, content, seed=config.seed, record=partial(_record, folder, "test"))
             print(fitted.way)
         with watch.stage("measure on test"):
             test = _measured(final, content, fitted) if len(split.test) else []
 
         manifest = _manifest(
-            config, name=name, store=store, graph=fingerprint, split=split, weighing=weighing, fitted=fitted,
+            config, name=name, store=store, graph=fingerprint, split=split, fitted=fitted,
         )  # fmt: skip
         folder.write_manifest(manifest)
         folder.write_model(fitted.network, fitted.edges)
         report = Report(
             run=name,
             shop=graph.shop,
-            facts=_facts(graph, split, final, model, fitted),
+            facts={
+                **_facts(graph, split, final, model, fitted),
+                "settings found": settings,
+                "networks, on validation": networks.in_words(),
+            },
             validation=validation,
             test=test,
             seconds=watch.seconds,
@@ -174,6 +173,57 @@ def without_links(graph: Graph, names: tuple[str, ...]) -> Graph:
     return replace(graph, links={name: edges for name, edges in graph.links.items() if name not in names})
 
 
+def _given_model(config: TrainConfig, graph: Graph, *, times_known: bool) -> tuple[Cartograph, str | None]:
+    """Return the model with the settings that were found for this shop, and where; those a person gave stay.
+
+    None where nothing was found for it.
+    """
+    model = Cartograph.of(config).for_graph(graph, timed=times_known)
+    folder = Path(config.tuned) if config.tuned is not None else found_for(config, graph)
+    if folder is None:
+        return model, None
+    every = load_tuned(folder)
+    found = every.get(model.name) or every.get(model.closed_form_alone.name)
+    if found is None:
+        raise InputError(f"{str(folder)!r} holds settings of {', '.join(every) or 'nothing'}, not of {model.name}")
+    own = Cartograph(repeat=config.repeat).for_graph(graph, timed=times_known)
+    free = {name: value for name, value in found.items() if setting_of(model, name) == setting_of(own, name)}
+    return with_settings(model, free), f"by search, in {folder}"
+
+
+def found_for(config: TrainConfig, graph: Graph) -> Path | None:
+    """Return the folder of the youngest search on this shop; of those that come with the program if there is none."""
+    facts = {
+        "shop": shop_name(config.shop),
+        "leave_out": sorted(config.leave_out),
+        "repeat": config.repeat,
+        "min_buyers": enough_buyers(graph, config.min_buyers),
+    }
+    for place in (Path(config.runs), SHIPPED):
+        folder = fitting_tuned(sorted(place.glob("*/")), facts=facts)
+        if folder:
+            return folder
+    return None
+
+
+def _task(name: str, graph: Graph, split: Split, config: TrainConfig, history: HistoryConfig) -> Task:
+    test = name == "test"
+    return make_task(
+        name,
+        graph,
+        known=split.before_test if test else split.past,
+        later=split.test if test else split.validation,
+        weighing=Weighing.of(history, times_known=split.way == "by time"),
+        now=split.test_from if test else split.validation_from,
+        min_buyers=enough_buyers(graph, config.min_buyers),
+        repeat=config.repeat,
+    )
+
+
+def _record(folder: RunFolder, task: str, stage: str, epoch: EpochRecord) -> None:
+    folder.append_epoch(f"{stage}, before {task}", epoch)
+
+
 def _measured(task: Task, content: Content, fitted: FittedCartograph) -> list[Row]:
     related = fitted.related.matrix(len(task.products))
     return evaluate_all(task, content, history=fitted.history, related=related, network=fitted.network)
@@ -216,7 +266,6 @@ def _manifest(
     store: GraphStore,
     graph: str,
     split: Split,
-    weighing: Weighing,
     fitted: FittedCartograph,
 ) -> Manifest:
     return Manifest(
@@ -229,7 +278,8 @@ def _manifest(
         graph=graph,
         split=split.way,
         learned_before=split.test_from,
-        weighing=weighing,
+        repeat=config.repeat,
+        weighing=fitted.weighing,
         epochs=fitted.network.epochs if fitted.network else 0,
     )
 

@@ -108,6 +108,17 @@ def load_tuned(folder: Path) -> dict[str, Settings]:
     return {name: entry["settings"] for name, entry in _read(folder / FILE).items()}
 
 
+def fitting_tuned(folders: Iterable[Path], *, facts: Mapping[str, object]) -> Path | None:
+    """Return the folder with the youngest ``tuned.json`` whose entries were all found on these facts; None without."""
+    found = [
+        folder
+        for folder in folders
+        if (folder / FILE).exists()
+        and all(entry.get(name) == value for entry in _read(folder / FILE).values() for name, value in facts.items())
+    ]
+    return max(found, key=lambda folder: (folder / FILE).stat().st_mtime, default=None)
+
+
 def _read(file: Path) -> dict[str, dict[str, Any]]:
     try:
         entries = json.loads(file.read_text(encoding="utf-8"))

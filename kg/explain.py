@@ -107,10 +107,13 @@ def explain(store: GraphStore, *, user: str, product: str, run: RunRecord, limit
 
 
 def recommend(store: GraphStore, *, user: str, run: RunRecord, limit: int) -> pl.DataFrame:
-    """Return ``product``, ``name`` and ``score`` of the best products that ``user`` has not bought, best first."""
+    """Return ``product``, ``name`` and ``score`` of the best products for ``user``, best first.
+
+    Those she has bought are among them only if the run was made to recommend them again.
+    """
     require_user(store, user)
     text = read_query("recommend", dialect=store.dialect)
-    return store.query(text, {"user": user, **_weighing(run), "limit": limit})
+    return store.query(text, {"user": user, **_weighing(run), "repeat": run.repeat, "limit": limit})
 
 
 def score_parameters(user: str, product: str, run: RunRecord, *, limit: int) -> dict[str, str | float]:

@@ -104,6 +104,9 @@ class RunRecord:
     learned_before: int
     """Purchases from this moment (seconds, UTC) on were not learned from."""
 
+    repeat: bool = False
+    """Whether products that a user has bought may be recommended to her again."""
+
 
 @dataclass(frozen=True)
 class Graph:

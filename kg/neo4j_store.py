@@ -42,7 +42,7 @@ LEFTOVERS = "MATCH (l:Leftover) RETURN l.id, l.relation ORDER BY l.id"
 SHOW = """
 MERGE (r:Run {id: $id})
 SET r.made_at = $made_at, r.now = $now, r.half_life = $half_life, r.exponent = $exponent,
-    r.learned_before = $learned_before, r.writes = $writes,
+    r.learned_before = $learned_before, r.repeat = $repeat, r.writes = $writes,
     r.edges_related = coalesce($related, r.edges_related),
     r.edges_recommended = coalesce($recommended, r.edges_recommended)
 WITH r

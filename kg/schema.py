@@ -49,6 +49,7 @@ RUN: dict[str, type[pl.DataType]] = {
     "half_life": pl.Float64,
     "exponent": pl.Float64,
     "learned_before": pl.Int64,
+    "repeat": pl.Boolean,
 }
 """Properties of a ``Run``, the node that says how to weigh a purchase so that Cypher finds the run's own scores."""
 

@@ -5,12 +5,13 @@ MATCH (u:User {id: $user})-[b:BOUGHT]->(j:Product)-[r:RELATED {run: $run}]->(p:P
 WHERE b.at < $now
 HINT ((u JOIN b) JOIN j) JOIN (r JOIN p)
 WITH j.id AS because, j.name AS name, r.weight AS related, r.bought AS bought, r.brand AS brand,
-     r.category AS category, r.text AS text, r.links AS links, r.network AS network,
+     r.category AS category, r.text AS text, r.links AS links, r.network AS network, r.repeat AS repeat,
      count(b) AS purchases, max(b.at) AS last_at, sum(0.5 ^ (($now - 1.0 * b.at) / $half_life)) AS recent
-WITH because, name, related, bought, brand, category, text, links, network, purchases, last_at,
+WITH because, name, related, bought, brand, category, text, links, network, repeat, purchases, last_at,
      recent ^ $exponent AS weight
 RETURN because, name, purchases, last_at, weight, related, weight * related AS contribution,
        weight * bought AS bought, weight * brand AS brand,
-       weight * category AS category, weight * text AS text, weight * links AS links, weight * network AS network
+       weight * category AS category, weight * text AS text, weight * links AS links, weight * network AS network,
+       weight * repeat AS repeat
 ORDER BY contribution DESC, because
 LIMIT $limit

@@ -1,5 +1,5 @@
-// The products a user has not bought that a run ranks highest: recommend.cypher in the form that is fast on Ladybug.
-// $user, $run; $now (seconds, UTC), $half_life (seconds) and $exponent are the properties of the Run; $limit rows.
+// The products a run ranks highest for a user, of those she has not bought unless $repeat: recommend.cypher in the form that is fast on Ladybug.
+// $user, $run; $now (seconds, UTC), $half_life (seconds), $exponent and $repeat are properties of the Run; $limit rows.
 // The HINT is also what makes it right: without it Ladybug 0.22 loses rows of repeated purchases (docs/design.md).
 MATCH (u:User {id: $user})-[b:BOUGHT]->(j:Product)-[r:RELATED]->(p:Product)
 WHERE b.at < $now
@@ -11,7 +11,7 @@ WITH p.id AS product, sum(recent ^ $exponent * related) AS score
 OPTIONAL MATCH (:User {id: $user})-[s:BOUGHT]->(q:Product {id: product})
 WHERE s.at < $now
 WITH product, score, count(s) AS seen
-WHERE seen = 0
+WHERE seen = 0 OR $repeat
 WITH product, score
 ORDER BY score DESC, product
 LIMIT $limit

@@ -57,7 +57,7 @@ RELATED = pl.DataFrame(
 ).select(
     *("source", "target", "weight"),
     *("bought", pl.lit(0.0).alias("brand"), pl.lit(0.0).alias("category"), pl.lit(0.0).alias("text")),
-    *(pl.lit(0.0).alias("links"), "network"),
+    *(pl.lit(0.0).alias("links"), "network", pl.lit(0.0).alias("repeat")),
 )
 
 

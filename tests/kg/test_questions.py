@@ -57,7 +57,7 @@ def results() -> tuple[pl.DataFrame, pl.DataFrame]:
     ids = SHOP.products["product_id"]
     related = pl.DataFrame(
         {"source": ["p000"] * 6, "target": ids[1:7], "weight": [float(n) for n in (3, 1, 2, 5, 4, 6)]}
-    ).with_columns(bought=pl.col("weight") - 0.5, brand=0.5, category=0.0, text=0.0, links=0.0, network=0.0)
+    ).with_columns(bought=pl.col("weight") - 0.5, brand=0.5, category=0.0, text=0.0, links=0.0, network=0.0, repeat=0.0)
     users = SHOP.users["user_id"][:9]
     recommended = pl.DataFrame(
         [(user, ids[(at * step) % 30], at + 1, 1.0 - at / 50) for step, user in enumerate(users) for at in range(12)],
@@ -162,7 +162,7 @@ def most_recommended(values: dict[str, Any]) -> pl.DataFrame:
 def related_to(values: dict[str, Any]) -> pl.DataFrame:
     own = results()[0].filter(pl.col("source") == values["product"])
     named = own.join(SHOP.products.select("product_id", "name"), left_on="target", right_on="product_id")
-    shares = ("weight", "bought", "brand", "category", "text", "links", "network")
+    shares = ("weight", "bought", "brand", "category", "text", "links", "network", "repeat")
     return named.select("target", "name", *shares).sort("weight", descending=True)
 
 

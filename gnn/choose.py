@@ -1,0 +1,128 @@
+"""Chooses on the validation part: settings of the closed form from a short list, and whether the networks help."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from gnn.cartograph import Cartograph, FittedCartograph, Record
+from gnn.compare import Comparison, compare
+from gnn.evaluate import evaluate
+from gnn.measured import MEASURE, measure_lists, recall_of
+from gnn.metrics import PerUser
+from gnn.model import Content
+from gnn.task import Task
+from gnn.tuned import Settings, setting_of, with_settings
+
+CONTENT = tuple(f"closed_form.{name}" for name in ("brand", "category", "words", "meaning", "link"))
+CHANGES: Mapping[str, Settings] = {
+    "no trend": {"related.trend": 0.0},
+    "ridge 20": {"closed_form.ridge": 20.0},
+    "row power 0": {"closed_form.row_power": 0.0},
+}
+"""What is tried → the settings that it changes."""
+
+LESS_CONTENT = "content a tenth"
+TAIL = "tail (at most 5 buyers)"
+
+
+@dataclass(frozen=True)
+class Choice:
+    """What ranked best on validation, and all that was tried."""
+
+    model: Cartograph
+    tried: dict[str, float]
+    """What was tried → NDCG@10 on validation of the closed form alone."""
+
+    def in_words(self) -> str:
+        """Return what was tried, in percent."""
+        tried = ", ".join(f"{name} {100 * ndcg:.2f}" for name, ndcg in self.tried.items())
+        return f"by a few tries with the closed form ({MEASURE} % on validation): {tried}"
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """Whether what is added to a model makes it better: by more than chance overall, and not at the tail's cost."""
+
+    overall: Comparison
+    """NDCG@10 of the whole less the model without the part."""
+
+    tail: Comparison
+    """The same of the recall@10 of what has at most 5 buyers."""
+
+    @property
+    def helps(self) -> bool:
+        """Whether the interval of the first lies above 0, and that of the second not below."""
+        return self.overall.interval.low > 0 and not self.tail.interval.high < 0
+
+    def __str__(self) -> str:
+        """Return both differences in percent with their 95 % intervals."""
+        parts = [
+            f"{name} {100 * each.difference:+.2f} ({100 * each.interval.low:+.2f} to {100 * each.interval.high:+.2f})"
+            for name, each in ((MEASURE, self.overall), ("recall@10 of the tail", self.tail))
+        ]
+        return f"{'kept' if self.helps else 'left out'}: {', '.join(parts)}"
+
+
+def choose_closed_form(model: Cartograph, task: Task, content: Content, *, seed: int) -> Choice:
+    """Return the model with each change that lets its closed form rank the validation part better.
+
+    Four looks, for a shop that nobody searched the settings of; :mod:`gnn.tune` looks longer, at all of them.
+    """
+
+    def ndcg(tried: Cartograph) -> float:
+        return evaluate(tried.closed_form_alone.fit(task, content, seed=seed), task).measures[MEASURE].value
+
+    best = ndcg(model)
+    tried = {"as given": best}
+    for name, change in {LESS_CONTENT: _less_content(model), **CHANGES}.items():
+        changed = with_settings(model, change)
+        if changed == model or (name == "no trend" and not content.times_known):
+            continue
+        tried[name] = ndcg(changed)
+        if tried[name] > best:
+            best, model = tried[name], changed
+    return Choice(model, tried)
+
+
+def _less_content(model: Cartograph) -> Settings:
+    names = (*CONTENT, *(f"closed_form.links.{name}" for name in model.closed_form.links))
+    return {name: setting_of(model, name) / 10 for name in names}
+
+
+@dataclass(frozen=True)
+class Networks:
+    """The model with and without its networks, both learned from the same past, and which is to be used."""
+
+    model: Cartograph
+    """The one to be used, not fitted."""
+
+    whole: FittedCartograph
+    alone: FittedCartograph
+    """The closed form."""
+
+    verdict: Verdict | None
+    """None where the model has no networks."""
+
+    def in_words(self) -> str:
+        """Return what was decided, and why."""
+        return str(self.verdict) if self.verdict else "left out: no passes of the edge network are asked for"
+
+
+def choose_networks(model: Cartograph, task: Task, content: Content, *, seed: int, record: Record) -> Networks:
+    """Return the model with its networks if they help on validation, else its closed form alone."""
+    alone = model.closed_form_alone.fit(task, content, seed=seed)
+    if not model.edges.passes:
+        return Networks(model, alone, alone, None)
+    whole = model.fit(task, content, seed=seed, record=record)
+    found = verdict(measure_lists(whole, task).per_user, measure_lists(alone, task).per_user, seed=seed)
+    return Networks(model if found.helps else model.closed_form_alone, whole, alone, found)
+
+
+def verdict(whole: Mapping[str, PerUser], without: Mapping[str, PerUser], *, seed: int) -> Verdict:
+    """Return whether the whole is better than the model without the part, by the numbers of each user on validation."""
+    tail = recall_of(TAIL)
+    return Verdict(
+        overall=compare(whole[MEASURE], without[MEASURE], seed=seed),
+        tail=compare(whole[tail], without[tail], seed=seed),
+    )
