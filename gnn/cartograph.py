@@ -17,18 +17,17 @@ from gnn.edges import FittedEdges, fit_edges, reweighed
 from gnn.evaluate import evaluate
 from gnn.fit import EpochRecord, FittedNetwork, fit_network
 from gnn.hetero import hetero_data
-from gnn.history import Weighing, repeat_rate, trend
-from gnn.model import Content, Range, Space
+from gnn.history import Weighing, repeat_rate
+from gnn.model import Content, Space
 from gnn.network_alone import NetworkAlone
 from gnn.ranking import RelatedRecommender
 from gnn.related import Related, related_edges
 from gnn.similarity import product_features
 from gnn.task import Task, hide, weigh
+from gnn.whole_closed_form import WholeClosedForm, trend_of
 from kg.graph import Graph
 
 Record = Callable[[str, EpochRecord], None]
-WEIGHT = Range(0.001, 5.0, log=True)
-"""The lowest of it leaves a relation out (:data:`gnn.base.LEAST_WEIGHT`)."""
 
 
 @dataclass(frozen=True)
@@ -91,6 +90,11 @@ class Cartograph:
         return replace(self, edges=replace(self.edges, passes=0), name="closed form")
 
     @property
+    def to_search(self) -> WholeClosedForm:
+        """The closed form alone with whole rows: what making and cutting edges would cost is for more trials."""
+        return WholeClosedForm(self.history, self.closed_form, self.related, timed=self.timed, repeat=self.repeat)
+
+    @property
     def random(self) -> bool:
         """Whether there are networks in it: the closed form has one answer."""
         return self.edges.passes > 0
@@ -98,22 +102,7 @@ class Cartograph:
     @property
     def space(self) -> Space:
         """Where the settings of the closed form lie; those of the networks stay as they are in every shop."""
-        timed: Space = {
-            "history.exponent": Range(0.0, 1.0),
-            "history.half_life_days": Range(1.0, 1000.0, log=True),
-            "closed_form.exponent": Range(0.0, 1.0),
-            "closed_form.half_life_days": Range(3.0, 3000.0, log=True),
-            "related.trend": Range(0.0, 1.0),
-            "related.trend_half_life_days": Range(5.0, 60.0, log=True),
-        }
-        return {
-            "closed_form.ridge": Range(1.0, 200.0, log=True),
-            "closed_form.row_power": Range(0.0, 0.5),
-            **{f"closed_form.{name}": WEIGHT for name in ("brand", "category", "words", "meaning")},
-            **{f"closed_form.links.{name}": WEIGHT for name in self.closed_form.links},
-            **(timed if self.timed else {}),
-            **({"related.own": Range(0.05, 50.0, log=True)} if self.repeat else {}),
-        }
+        return self.to_search.space
 
     def fit(
         self, task: Task, content: Content, *, seed: int, record: Record = lambda _stage, _epoch: None
@@ -131,7 +120,7 @@ class Cartograph:
             related = related_edges(
                 base,
                 per_product=self.related.per_product,
-                factor=self._trend(task, content) ** self.related.trend,
+                factor=trend_of(task, content, self.related) ** self.related.trend,
                 own=self.related.own if task.repeat else 0.0,
             )
             return finished(related, base.way, None, None)
@@ -182,7 +171,7 @@ class Cartograph:
         self, task: Task, content: Content, features: dict[str, sparse.csr_array | np.ndarray], network: FittedNetwork
     ) -> tuple[Candidates, str]:
         base = fit_base(task, features, self.closed_form, times_known=content.times_known)
-        rising = self._trend(task, content)
+        rising = trend_of(task, content, self.related)
         traits = {"trend": np.log(rising), "bought again": repeat_rate(task.known, products=task.products)}
         candidates = gather_candidates(
             base,
@@ -203,15 +192,3 @@ class Cartograph:
     def _cold_share(self, task: Task) -> float:
         """Return the part of the products to hide whole; none where every product that is ranked has buyers."""
         return self.edges.cold_share if np.asarray(task.bought.sum(0)).min(initial=1) < 1 else 0.0
-
-    def _trend(self, task: Task, content: Content) -> Float[np.ndarray, " products"]:
-        """Return the trend of the products at the task's moment; where no times are known, there is none."""
-        if not content.times_known:
-            return np.ones(len(task.products))
-        return trend(
-            task.known,
-            products=task.products,
-            half_life_days=self.related.trend_half_life_days,
-            shrink=self.related.trend_shrink,
-            now=task.now,
-        )

@@ -52,6 +52,14 @@ class CoPurchase:
             rows[np.arange(len(rows)), start + np.arange(len(rows))] = 0.0
             yield start, rows
 
+    def scores(self, history: sparse.csr_array) -> Float[np.ndarray, "users products"]:
+        """Return ``history`` (users × products) times B."""
+        weights = sparse.csr_array(history, dtype=np.float32)
+        scores = np.zeros(history.shape, dtype=np.float32)
+        for start, rows in self.blocks():
+            scores += weights[:, start : start + len(rows)] @ rows
+        return scores
+
     def other_shares(
         self,
         start: int,  # noqa: ARG002

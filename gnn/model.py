@@ -77,6 +77,16 @@ class HasChance(Protocol):
         ...
 
 
+@runtime_checkable
+class HasSearchForm(Protocol):
+    """A model that is searched in another form: one of the same name and space that ranks alike and takes less time."""
+
+    @property
+    def to_search(self) -> Model:
+        """What is searched in its place."""
+        ...
+
+
 def is_random(model: Model) -> bool:
     """Return whether another seed gives another recommender; not so for a model that says nothing of it."""
     return isinstance(model, HasChance) and model.random

@@ -38,6 +38,10 @@ class Base(Protocol):
         """Yield the first row of each block and its rows of B; the diagonal is 0."""
         ...
 
+    def scores(self, history: sparse.csr_array) -> Float[np.ndarray, "users products"]:
+        """Return ``history`` (users × products) times B."""
+        ...
+
     def other_shares(self, start: int, stop: int) -> Mapping[str, Float[np.ndarray, "rows products"]]:
         """Return the part of these rows that each relation but the purchases has; the rest is ``bought``."""
         ...

@@ -11,7 +11,7 @@ from typing import Annotated, Protocol, runtime_checkable
 import tyro
 
 from gnn.evaluate import evaluate
-from gnn.model import Content, Model
+from gnn.model import Content, HasSearchForm, Model
 from gnn.models import models
 from gnn.prepare import ShopConfig, prepare
 from gnn.run import program_commit
@@ -102,7 +102,7 @@ def search_all(
     for model in asked:
         try:
             found[model.name] = search(
-                model,
+                model.to_search if isinstance(model, HasSearchForm) else model,
                 lambda tried: evaluate(tried.fit(task, content, seed=seed), task).measures[MEASURE].value,
                 trials=budget.trials,
                 minutes=budget.minutes,

@@ -1,0 +1,100 @@
+"""The closed form with whole rows, as it is searched: no edge is made and none is cut off, which would take longer."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import numpy as np
+from jaxtyping import Float, Int
+from scipy import sparse
+
+from gnn.base import fit_base
+from gnn.config import ClosedFormConfig, HistoryConfig, RelatedConfig
+from gnn.history import Weighing, trend
+from gnn.model import Content, Range, Space
+from gnn.ranking import Recommender
+from gnn.related import Base
+from gnn.similarity import product_features
+from gnn.task import Task, weigh
+
+WEIGHT = Range(0.0001, 5.0, log=True)
+"""The lower third of it leaves a relation out (:data:`gnn.base.LEAST_WEIGHT`)."""
+
+
+@dataclass(frozen=True)
+class WholeRows:
+    """What was learned: all of B."""
+
+    name: str
+    history: sparse.csr_array
+    """a(u, j), users × products."""
+
+    base: Base
+    factor: Float[np.ndarray, " products"]
+    own: float
+
+    def scores(self, users: Int[np.ndarray, " users"]) -> Float[np.ndarray, "users products"]:
+        """Return Σ a(u, j) B(j, i) · factor(i), and ``own`` · a(u, i)."""
+        history = self.history[users]
+        scores: np.ndarray = self.base.scores(history) * self.factor
+        return scores + self.own * history.toarray() if self.own else scores
+
+
+@dataclass(frozen=True)
+class WholeClosedForm:
+    """The settings of the closed form alone."""
+
+    history: HistoryConfig = field(default_factory=HistoryConfig)
+    closed_form: ClosedFormConfig = field(default_factory=ClosedFormConfig)
+    related: RelatedConfig = field(default_factory=RelatedConfig)
+    timed: bool = True
+    """Whether what needs times is searched."""
+
+    repeat: bool = False
+    """Whether what needs repeats is searched."""
+
+    name: str = "closed form"
+
+    @property
+    def space(self) -> Space:
+        """Where its settings lie; those of the networks stay as they are in every shop."""
+        timed: Space = {
+            "history.exponent": Range(0.0, 1.0),
+            "history.half_life_days": Range(1.0, 1000.0, log=True),
+            "closed_form.exponent": Range(0.0, 1.0),
+            "closed_form.half_life_days": Range(3.0, 3000.0, log=True),
+            "related.trend": Range(0.0, 1.0),
+            "related.trend_half_life_days": Range(5.0, 60.0, log=True),
+        }
+        return {
+            "closed_form.ridge": Range(1.0, 200.0, log=True),
+            "closed_form.row_power": Range(0.0, 0.5),
+            **{f"closed_form.{name}": WEIGHT for name in ("brand", "category", "words", "meaning")},
+            **{f"closed_form.links.{name}": WEIGHT for name in self.closed_form.links},
+            **(timed if self.timed else {}),
+            **({"related.own": Range(0.05, 50.0, log=True)} if self.repeat else {}),
+        }
+
+    def fit(self, task: Task, content: Content, *, seed: int) -> Recommender:  # noqa: ARG002
+        """Return B learned from what ``task`` knows; there is no chance in it."""
+        features = product_features(content.graph, products=task.products, text=content.text[task.products])
+        return WholeRows(
+            self.name,
+            weigh(task, Weighing.of(self.history, times_known=content.times_known)),
+            fit_base(task, features, self.closed_form, times_known=content.times_known),
+            trend_of(task, content, self.related) ** self.related.trend,
+            self.related.own if task.repeat else 0.0,
+        )
+
+
+def trend_of(task: Task, content: Content, config: RelatedConfig) -> Float[np.ndarray, " products"]:
+    """Return the trend of the products at the task's moment; where no times are known, there is none."""
+    if not content.times_known:
+        return np.ones(len(task.products))
+    return trend(
+        task.known,
+        products=task.products,
+        half_life_days=config.trend_half_life_days,
+        shrink=config.trend_shrink,
+        now=task.now,
+    )
