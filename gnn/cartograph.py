@@ -22,7 +22,7 @@ from gnn.model import Content, Space
 from gnn.network_alone import NetworkAlone
 from gnn.ranking import RelatedRecommender
 from gnn.related import Related, related_edges
-from gnn.similarity import product_features
+from gnn.similarity import Features
 from gnn.task import Task, hide, weigh
 from gnn.whole_closed_form import WholeClosedForm, trend_of
 from kg.graph import Graph
@@ -112,7 +112,7 @@ class Cartograph:
         The edge network learns from purchases that closed form and graph network are first fitted without; then both
         are fitted again to all that is known, and it weighs their edges.
         """
-        features = product_features(content.graph, products=task.products, text=content.text[task.products])
+        features = content.features(task)
         weighing = Weighing.of(self.history, times_known=content.times_known)
         finished = partial(FittedCartograph, self.name, weighing, weigh(task, weighing))
         if not self.edges.passes:
@@ -168,7 +168,7 @@ class Cartograph:
         )
 
     def _candidates(
-        self, task: Task, content: Content, features: dict[str, sparse.csr_array | np.ndarray], network: FittedNetwork
+        self, task: Task, content: Content, features: Features, network: FittedNetwork
     ) -> tuple[Candidates, str]:
         base = fit_base(task, features, self.closed_form, times_known=content.times_known)
         rising = trend_of(task, content, self.related)

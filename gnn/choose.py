@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Literal
 
 from gnn.cartograph import Cartograph, FittedCartograph, Record
 from gnn.compare import Comparison, compare
@@ -101,22 +102,28 @@ class Networks:
     alone: FittedCartograph
     """The closed form."""
 
-    verdict: Verdict | None
-    """None where the model has no networks."""
-
-    def in_words(self) -> str:
-        """Return what was decided, and why."""
-        return str(self.verdict) if self.verdict else "left out: no passes of the edge network are asked for"
+    why: str
+    """What was decided, in words."""
 
 
-def choose_networks(model: Cartograph, task: Task, content: Content, *, seed: int, record: Record) -> Networks:
-    """Return the model with its networks if they help on validation, else its closed form alone."""
+def choose_networks(
+    model: Cartograph,
+    task: Task,
+    content: Content,
+    *,
+    wanted: Literal["auto", "always", "never"],
+    seed: int,
+    record: Record,
+) -> Networks:
+    """Return the model with its networks if that is ``wanted`` or they help on validation, else its closed form."""
     alone = model.closed_form_alone.fit(task, content, seed=seed)
-    if not model.edges.passes:
-        return Networks(model, alone, alone, None)
+    if wanted == "never" or not model.edges.passes:
+        return Networks(model.closed_form_alone, alone, alone, "left out, as asked for")
     whole = model.fit(task, content, seed=seed, record=record)
     found = verdict(measure_lists(whole, task).per_user, measure_lists(alone, task).per_user, seed=seed)
-    return Networks(model if found.helps else model.closed_form_alone, whole, alone, found)
+    if wanted == "always":
+        return Networks(model, whole, alone, f"kept, as asked for; else they were {found}")
+    return Networks(model if found.helps else model.closed_form_alone, whole, alone, str(found))
 
 
 def verdict(whole: Mapping[str, PerUser], without: Mapping[str, PerUser], *, seed: int) -> Verdict:

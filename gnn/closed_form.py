@@ -17,6 +17,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Literal
 
 import numpy as np
@@ -68,6 +69,11 @@ class Dense:
         product: np.ndarray = weights @ self.inverse
         return product
 
+    def times(self, features: Float[np.ndarray, "products features"]) -> Float[np.ndarray, "products features"]:
+        """Return P times ``features``."""
+        product: np.ndarray = self.inverse @ features
+        return product
+
 
 @dataclass(frozen=True)
 class Woodbury:
@@ -96,9 +102,18 @@ class Woodbury:
 
     def after(self, weights: sparse.csr_array) -> Float[np.ndarray, "rows products"]:
         """Return ``weights`` (rows × products, 32 bits) times P."""
-        own = (_as_tensor(weights @ self.left), _as_tensor(weights) @ self.dense_left)
+        # Dense: a user's purchases lead to nearly all other users.
+        own = (torch.from_numpy((weights @ self.left).toarray()), _as_tensor(weights) @ self.dense_left)
         product: np.ndarray = weights.toarray() - self._through(*own).numpy()
         return product / np.float32(self.ridge)
+
+    def times(self, features: Float[np.ndarray, "products features"]) -> Float[np.ndarray, "products features"]:
+        """Return P times ``features``."""
+        spread = self.right @ torch.from_numpy(features)
+        split = self.left.shape[1]
+        through = _as_tensor(self.left) @ spread[:split] + self.dense_left @ spread[split:]
+        product: np.ndarray = (features - through.numpy()) / np.float32(self.ridge)
+        return product
 
     def _through(self, left: Tensor, dense_left: Tensor) -> Tensor:
         split = self.left.shape[1]
@@ -114,8 +129,19 @@ class ClosedForm:
 
     inverse: Inverse
     similarities: tuple[Similarity, ...]
-    shift: tuple[Float[np.ndarray, " products"], ...]
-    """diag(P S_r) / diag P of each similarity (its weight in it)."""
+
+    @cached_property
+    def spread(self) -> tuple[Float[np.ndarray, "products features"] | None, ...]:
+        """P F of each similarity with dense features; None where they are sparse, and P F would be large."""
+        return tuple(
+            self.inverse.times(s.features) if isinstance(s.features, np.ndarray) else None for s in self.similarities
+        )
+
+    @cached_property
+    def shift(self) -> tuple[Float[np.ndarray, " products"], ...]:
+        """diag(P S_r) / diag P of each similarity (its weight in it)."""
+        both = zip(self.similarities, self.spread, strict=True)
+        return tuple(_diagonal_through(self.inverse, s, spread) / self.inverse.diagonal for s, spread in both)
 
     @property
     def way(self) -> str:
@@ -155,8 +181,8 @@ class ClosedForm:
         inverse = self.inverse.rows(start, stop)
         own = (np.arange(stop - start), np.arange(start, stop))
         shares: dict[str, np.ndarray] = {}
-        for similarity, shift in zip(self.similarities, self.shift, strict=True):
-            part = _through(inverse, similarity) - inverse * shift
+        for similarity, spread, shift in zip(self.similarities, self.spread, self.shift, strict=True):
+            part = _through(inverse, similarity, None if spread is None else spread[start:stop]) - inverse * shift
             part[own] = 0.0
             shares[similarity.share] = shares[similarity.share] + part if similarity.share in shares else part
         return shares
@@ -189,8 +215,7 @@ def closed_form(
     if way is None:
         raise ValueError(f"{bought.shape[1]} products are more than the closed form holds")
     inverse: Inverse = _woodbury(bought, used, ridge=ridge) if way == "woodbury" else _dense(bought, used, ridge=ridge)
-    shift = tuple(_diagonal_through(inverse, s) / inverse.diagonal for s in used)
-    return ClosedForm(inverse=inverse, similarities=used, shift=shift)
+    return ClosedForm(inverse=inverse, similarities=used)
 
 
 def _dense(bought: sparse.csr_array, similarities: Sequence[Similarity], *, ridge: float) -> Dense:
@@ -243,25 +268,34 @@ def _woodbury(bought: sparse.csr_array, similarities: Sequence[Similarity], *, r
     return Woodbury(way, left, dense_left, right, ridge, diagonal.astype(np.float32))
 
 
-def _through(inverse_rows: np.ndarray, similarity: Similarity) -> Float[np.ndarray, "rows products"]:
-    """Return rows of P times weight · F Fᵀ."""
+def _through(
+    inverse_rows: np.ndarray, similarity: Similarity, spread: np.ndarray | None
+) -> Float[np.ndarray, "rows products"]:
+    """Return rows of P times weight · F Fᵀ; ``spread`` are these rows of P F, where they are known."""
     features = _as_tensor(similarity.features)
-    spread = _as_tensor(_transposed(similarity.features)) @ torch.from_numpy(inverse_rows.T.copy())
-    through: np.ndarray = (features @ spread).numpy().T * np.float32(similarity.weight)
-    return np.ascontiguousarray(through)
+    if spread is None:
+        through = _as_tensor(_transposed(similarity.features)) @ torch.from_numpy(inverse_rows.T.copy())
+    else:
+        through = torch.from_numpy(spread.T)
+    product: np.ndarray = (features @ through).numpy().T * np.float32(similarity.weight)
+    return np.ascontiguousarray(product)
 
 
-def _diagonal_through(inverse: Inverse, similarity: Similarity) -> Float[np.ndarray, " products"]:
+def _diagonal_through(
+    inverse: Inverse, similarity: Similarity, spread: np.ndarray | None
+) -> Float[np.ndarray, " products"]:
     """Return diag(P · weight · F Fᵀ): the sum over features of (P F) ∘ F."""
+    if spread is not None:
+        whole: np.ndarray = (spread * similarity.features).sum(1) * np.float32(similarity.weight)
+        return whole
     transposed = _as_tensor(_transposed(similarity.features))
     num_products = len(inverse.diagonal)
     parts = []
     for start in range(0, num_products, BLOCK_PRODUCTS):
         stop = min(start + BLOCK_PRODUCTS, num_products)
-        spread = (transposed @ torch.from_numpy(inverse.rows(start, stop).T.copy())).numpy()
-        own = similarity.features[start:stop]
-        products = own * spread.T if isinstance(own, np.ndarray) else own.multiply(spread.T)
-        parts.append(np.asarray(products.sum(1)).ravel())
+        through = (transposed @ torch.from_numpy(inverse.rows(start, stop).T.copy())).numpy()
+        own = sparse.csr_array(similarity.features[start:stop])
+        parts.append(np.asarray(own.multiply(through.T).sum(1)).ravel())
     diagonal: np.ndarray = np.concatenate(parts) * similarity.weight
     return diagonal.astype(np.float32)
 

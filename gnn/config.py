@@ -234,6 +234,10 @@ class TrainConfig:
     """Folder of the tuned.json, by gnn.tune or gnn.benchmark, whose settings to use; by default the youngest in the
     folder of all runs that was found on this shop, else the one that comes with the program, else a few are tried."""
 
+    networks: Literal["auto", "always", "never"] = "auto"
+    """Whether the graph network and the edge network re-weigh the closed form's edges; auto: if that ranks the
+    validation part better by more than chance, and its tail not worse."""
+
     overwrite: bool = False
     """Replace a run of the same name that had other settings."""
 

@@ -11,6 +11,7 @@ import torch
 from jaxtyping import Float
 
 from gnn.ranking import Recommender
+from gnn.similarity import Features, compressed, few_users, product_features
 from gnn.task import Task
 from kg.graph import Graph
 
@@ -46,6 +47,17 @@ class Content:
     """Whether ``at`` is a time, so that age can weigh."""
 
     device: torch.device
+
+    def features(self, task: Task) -> Features:
+        """Return what makes the task's products alike; made once for the same products."""
+        kept = self.__dict__.get("_kept")
+        if kept is None or not np.array_equal(kept[0], task.products):
+            made = product_features(self.graph, products=task.products, text=self.text[task.products])
+            if few_users(*task.history.shape):
+                made = {name: compressed(matrix) for name, matrix in made.items()}
+            kept = task.products, made
+            object.__setattr__(self, "_kept", kept)
+        return kept[1]
 
 
 @runtime_checkable

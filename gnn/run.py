@@ -137,7 +137,7 @@ class RunFolder:
             "related": RelatedConfig,
         }
         return TrainConfig(
-            **{key: value for key, value in values.items() if key not in groups},
+            **{key: _as_given(value) for key, value in values.items() if key not in groups},
             **{name: group(**values[name]) for name, group in groups.items()},
         )
 
@@ -296,3 +296,8 @@ def _write_text(file: Path, text: str) -> None:
     beside = file.with_name(f".{file.name}.part")
     beside.write_text(text, encoding="utf-8")
     beside.replace(file)
+
+
+def _as_given(value: Any) -> Any:
+    """Return a setting as it was before JSON made a list of a tuple."""
+    return tuple(value) if isinstance(value, list) else value

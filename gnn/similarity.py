@@ -8,9 +8,34 @@ import numpy as np
 import polars as pl
 from jaxtyping import Float, Int
 from scipy import sparse
+from sklearn.decomposition import TruncatedSVD
 from sklearn.feature_extraction.text import TfidfTransformer, TfidfVectorizer
 
 from kg.graph import Graph
+
+Features = Mapping[str, "sparse.csr_array | Float[np.ndarray, 'products features']"]
+"""Relation → its features, products × features."""
+
+RANK = 512
+"""Directions that a relation is compressed to, where it is."""
+
+MANY_PRODUCTS = 8_192
+FEW_USERS = 0.25
+
+
+def few_users(num_users: int, num_products: int) -> bool:
+    """Return whether the users are so few that the features decide how large the matrix is that has to be inverted."""
+    return num_products > MANY_PRODUCTS and num_users <= FEW_USERS * num_products
+
+
+def compressed(features: sparse.csr_array | np.ndarray) -> sparse.csr_array | np.ndarray:
+    """Return the features turned to their :data:`RANK` leading directions, if they are more: F V, so F V Vᵀ Fᵀ ≈ F Fᵀ.
+
+    By truncated singular value decomposition (Halko, Martinsson and Tropp 2011).
+    """
+    if features.shape[1] <= RANK:
+        return features
+    return np.asarray(TruncatedSVD(RANK, n_iter=3, random_state=0).fit_transform(features), dtype=np.float32)
 
 
 def product_features(
@@ -18,7 +43,7 @@ def product_features(
 ) -> dict[str, sparse.csr_array | np.ndarray]:
     """Return the features of ``products`` by name: ``brand``, ``category``, ``words``, ``meaning`` and each link.
 
-    Rows have unit length or are empty. Only features that products share are there; those of few weigh more (idf).
+    Rows have unit length or are empty, before features of one product alone are left out; those of few weigh more.
     ``text`` holds the vectors of these products. A link's features are the products it leads to, ranked or not, and the
     product itself.
     """
@@ -65,11 +90,12 @@ def _link_features(frame: pl.DataFrame, position: np.ndarray, products: np.ndarr
 
 
 def _unit_idf(counts: sparse.csr_array) -> sparse.csr_array:
-    # A feature of one product makes it like no other.
-    shared = sparse.csr_array(counts[:, np.bincount(counts.indices, minlength=counts.shape[1]) > 1])
-    if not shared.nnz:
+    if not counts.nnz:
         return sparse.csr_array((counts.shape[0], 0), dtype=np.float32)
-    return sparse.csr_array(TfidfTransformer(norm="l2", smooth_idf=True).fit_transform(shared), dtype=np.float32)
+    weighed = sparse.csr_array(TfidfTransformer(norm="l2", smooth_idf=True).fit_transform(counts), dtype=np.float32)
+    # A feature of one product makes it like no other; there may be more of them than of all others.
+    shared = np.bincount(counts.indices, minlength=counts.shape[1]) > 1
+    return sparse.csr_array(weighed[:, shared])
 
 
 def _words(texts: list[str]) -> sparse.csr_array:

@@ -92,12 +92,18 @@ def train(config: TrainConfig) -> None:
                 model, settings = choice.model, choice.in_words()
         with watch.stage("learn from the past"):
             networks = choose_networks(
-                model, past, content, seed=config.seed, record=partial(_record, folder, "validation")
+                model,
+                past,
+                content,
+                wanted=config.networks,
+                seed=config.seed,
+                record=partial(_record, folder, "validation"),
             )
-            print(f"networks {networks.in_words()}")
+            print(f"networks {networks.why}")
         with watch.stage("measure on validation"):
             validation = _measured(past, content, networks.whole)
-            validation.insert(-1, evaluate(networks.alone, past))
+            if networks.whole.edges:
+                validation.insert(-1, evaluate(networks.alone, past))
 
         # The same, fitted again on all purchases before the test part; that part is looked at once, below.
         final = _task("test", graph, split, config, model.history)
@@ -119,7 +125,7 @@ def train(config: TrainConfig) -> None:
             facts={
                 **_facts(graph, split, final, model, fitted),
                 "settings found": settings,
-                "networks, on validation": networks.in_words(),
+                "networks, on validation": networks.why,
             },
             validation=validation,
             test=test,

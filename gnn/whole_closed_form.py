@@ -14,7 +14,6 @@ from gnn.history import Weighing, trend
 from gnn.model import Content, Range, Space
 from gnn.ranking import Recommender
 from gnn.related import Base
-from gnn.similarity import product_features
 from gnn.task import Task, weigh
 
 WEIGHT = Range(0.0001, 5.0, log=True)
@@ -77,11 +76,10 @@ class WholeClosedForm:
 
     def fit(self, task: Task, content: Content, *, seed: int) -> Recommender:  # noqa: ARG002
         """Return B learned from what ``task`` knows; there is no chance in it."""
-        features = product_features(content.graph, products=task.products, text=content.text[task.products])
         return WholeRows(
             self.name,
             weigh(task, Weighing.of(self.history, times_known=content.times_known)),
-            fit_base(task, features, self.closed_form, times_known=content.times_known),
+            fit_base(task, content.features(task), self.closed_form, times_known=content.times_known),
             trend_of(task, content, self.related) ** self.related.trend,
             self.related.own if task.repeat else 0.0,
         )

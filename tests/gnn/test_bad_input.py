@@ -245,4 +245,4 @@ def test_a_model_that_is_cut_off_is_refused(trained: Path) -> None:
     model = trained / "runs" / "synthetic" / "model.safetensors"
     model.write_bytes(model.read_bytes()[:-8])
     with pytest.raises(InputError, match=r"model.safetensors' is no whole model \(.*\); train again"):
-        RunFolder.open(str(trained / "runs"), "synthetic").fitted()
+        RunFolder.open(str(trained / "runs"), "synthetic").network()

@@ -36,6 +36,7 @@ def settings(place: Path, **changes: Any) -> TrainConfig:
         store=f"ladybug:{place / 's.lbug'}",
         cache=str(place / "text"),
         network=NetworkConfig(max_epochs=6),
+        networks="always",
         k=K,
     )
     return replace(given, **changes)
@@ -91,8 +92,15 @@ def test_a_run_leaves_its_settings_its_manifest_its_epochs_its_model_and_its_rep
     lines = [json.loads(line) for line in (folder / "metrics.jsonl").read_text(encoding="utf-8").splitlines()]
     stages = [line["stage"] for line in lines]
     epochs = run_of(place).manifest().epochs
-    assert stages.count("before test") == epochs
-    assert [line["epoch"] for line in lines if line["stage"] == "before validation"] == [1, 2, 3, 4, 5, 6]
+    assert stages.count("network on all, before test") == epochs
+    assert [line["epoch"] for line in lines if line["stage"] == "network on a part, before validation"] == [
+        1,
+        2,
+        3,
+        4,
+        5,
+        6,
+    ]
     assert [line["validation_ndcg"] is not None for line in lines][:6] == [False, False, True, False, False, True]
     assert "| Cartograph " in (folder / "report.md").read_text(encoding="utf-8")
     assert not [file for file in (place / "runs").iterdir() if file.name.startswith(".")]

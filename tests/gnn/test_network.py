@@ -27,6 +27,7 @@ def network(num_products: int, relations: dict[str, Relation], *, layers: int = 
         dimension=4,
         layers=layers,
         temperature=0.1,
+        identity_dropout=0.0,
         rng=rng,
     )
 
@@ -111,6 +112,7 @@ def test_a_product_without_a_text_starts_from_its_identity_alone() -> None:
         dimension=2,
         layers=1,
         temperature=1.0,
+        identity_dropout=0.0,
         rng=torch.Generator().manual_seed(0),
     )
     # The mean of the two texts is (1/2, 1/2); without it they point in opposite directions.

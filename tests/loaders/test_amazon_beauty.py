@@ -87,11 +87,11 @@ def test_split_b_leaves_the_last_out_and_keeps_the_order_as_time(raw: Path) -> N
     days = shop.purchases.select("user_id", "product_id", pl.col("at") // 86_400, "fold").sort("user_id", "at")
     # One a day, and everybody's last on the same day.
     assert days.rows() == [
-        ("ann", "B2", 0, "train"),
-        ("ann", "B1", 1, "validation"),
-        ("ann", "B3", 2, "test"),
-        ("bob", "B3", 1, "validation"),
-        ("bob", "B1", 2, "test"),
+        ("ann", "B2", 1, "train"),
+        ("ann", "B1", 2, "validation"),
+        ("ann", "B3", 3, "test"),
+        ("bob", "B3", 2, "validation"),
+        ("bob", "B1", 3, "test"),
     ]
 
 
