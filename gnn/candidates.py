@@ -68,9 +68,14 @@ def gather_candidates(  # noqa: PLR0913
     in memory at once.
     """
     buyers = np.asarray(bought.sum(0), dtype=np.float32).ravel()
+    # So that XᵀX counts each user who bought both by 1 / her purchases: then a row over its product's buyers is the
+    # chance that a walk from it over one of its buyers ends at the other (Christoffel et al. 2015, P3).
+    divided = sparse.csr_array(sparse.diags_array(np.maximum(np.diff(bought.indptr), 1) ** -0.5) @ bought)
     blocks = []
     with tqdm(total=base.num_products, desc="candidates", unit="product", disable=None) as progress:
-        for (start, plain), (_, both) in zip(base.blocks(), co_purchases(bought), strict=True):
+        steps = zip(base.blocks(), co_purchases(bought), co_purchases(divided), strict=True)
+        for (start, plain), (_, both), (_, shared) in steps:
+            walks = shared / np.maximum(buyers[start : start + len(plain), None], 1)
             stop, rows = start + len(plain), plain * factor.astype(np.float32)
             likely, near = network.log_probabilities(start, stop), network.cosines(start, stop)
             place, target, by = _chosen(rows, likely, start=start, by_base=by_base, by_network=by_network, own=own)
@@ -85,6 +90,8 @@ def gather_candidates(  # noqa: PLR0913
                 **{f"share {name}": _signed_root(part) for name, part in shares.items()},
                 "together": np.log1p(both[at]),
                 "cosine": both[at] / np.sqrt(np.maximum(buyers[source] * buyers[target], 1)),
+                "walk": np.sqrt(walks[at]),
+                "walk back": np.sqrt(walks[at] * (buyers[source] / np.maximum(buyers[target], 1))),
                 "buyers here": np.log1p(buyers[source]),
                 "buyers there": np.log1p(buyers[target]),
                 "network": likely[at],

@@ -179,7 +179,7 @@ class EdgeConfig:
     clip: float = 1.0
     """Largest norm of a gradient."""
 
-    tail_power: float = 0.25
+    tail_power: float = 0.35
     """A wanted product counts (buyers + 1) ^ -tail_power, so that the tail does not pay for the head."""
 
 

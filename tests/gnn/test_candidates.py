@@ -79,6 +79,10 @@ def test_features_are_those_of_a_plain_dense_computation(bought: sparse.csr_arra
     at = (found.source, found.target)
     both = (bought.T @ bought).toarray()
     buyers = np.diag(both)
+    plain = bought.toarray()
+    # A product, then one of its buyers by chance, then one of her products by chance.
+    by_chance = [each / np.maximum(each.sum(1, keepdims=True), 1) for each in (plain.T, plain)]
+    walks = by_chance[0] @ by_chance[1]
     near = network.queries / np.linalg.norm(network.queries, axis=1, keepdims=True) @ network.keys.T
     text = base.other_shares(0, num_products)["text"] * factor
     rng = np.random.default_rng(seed)
@@ -94,6 +98,8 @@ def test_features_are_those_of_a_plain_dense_computation(bought: sparse.csr_arra
         "share text": root(text)[at],
         "together": np.log1p(both)[at],
         "cosine": (both / np.sqrt(np.maximum(np.outer(buyers, buyers), 1)))[at],
+        "walk": np.sqrt(walks)[at],
+        "walk back": np.sqrt(walks.T)[at],
         "buyers here": np.log1p(buyers)[found.source],
         "buyers there": np.log1p(buyers)[found.target],
         "network": log_softmax(near / 0.5 + network.popularity, axis=1)[at],
