@@ -55,7 +55,7 @@ class NetworkConfig:
     layers: int = 2
     """How many times co-purchases are propagated (linear), or layers of message passing (sage, hgt)."""
 
-    learning_rate: float = 0.003
+    learning_rate: float = 0.01
     """Step size of AdamW."""
 
     identity_dropout: float = 0.8
@@ -67,8 +67,8 @@ class NetworkConfig:
     hidden_share: float = 0.3
     """Part of each user's products that is hidden from her and has to be predicted."""
 
-    batch_users: int = 512
-    """Users in one step."""
+    batch_users: int = 2048
+    """Users in one step at the most; small shops have more steps than that makes."""
 
     max_epochs: int = 40
     """Passes over the users at the most."""

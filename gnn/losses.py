@@ -19,6 +19,6 @@ def hidden_product_loss(
     that a few heavy buyers do not make up the whole loss.
     """
     candidates = scores.index_put((known[0], known[1]), scores.new_tensor(-torch.inf))
-    log_likelihood = torch.log_softmax(candidates, dim=1)[wanted[0], wanted[1]]
+    log_likelihood = candidates[wanted[0], wanted[1]] - torch.logsumexp(candidates, dim=1)[wanted[0]]
     weight = torch.bincount(wanted[0], minlength=len(scores))[wanted[0]].to(scores.dtype).rsqrt()
     return -(weight * log_likelihood).sum() / weight.sum()

@@ -124,7 +124,10 @@ class ProductNetwork(nn.Module):
         self, users: Float[Tensor, "users dimension"], keys: Float[Tensor, "products dimension"]
     ) -> Float[Tensor, "users products"]:
         """Return cosine / temperature + popularity; the larger, the likelier."""
-        return normalize(users, dim=1) @ keys.T / self.log_temperature.exp() + self.popularity
+        # All within one product: users × products numbers are the most of a step, and each pass over them costs.
+        scaled = normalize(users, dim=1) / self.log_temperature.exp()
+        one = scaled.new_ones(len(scaled), 1)
+        return torch.cat([scaled, one], dim=1) @ torch.cat([keys, self.popularity[:, None]], dim=1).T
 
 
 class QueryKeyNetwork(ProductNetwork):

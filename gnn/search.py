@@ -30,6 +30,11 @@ TRIED = (TrialState.COMPLETE, TrialState.PRUNED, TrialState.RUNNING)
 DRAWS = 100
 """Draws without one that is new, after which a space counts as searched through."""
 
+WIDE_EVERY = 4
+"""Each so many trials one is drawn from all that is known, not near the best."""
+
+STEP = 0.15
+
 GUIDED_DRAWS = 10
 """Draws by the sampler, which may like the same few settings again and again; those after them are by chance alone."""
 
@@ -68,9 +73,10 @@ def search(
 ) -> Tuned:
     """Return the settings in ``model.space`` with the highest ``score``; the model's own are tried first.
 
-    The search (TPE, Bergstra et al. 2011, on all settings together) is kept in the file ``study``. A later call goes on
-    from there; what a trial draws depends on ``seed`` and the trials before it alone, so that it ends where
-    an uninterrupted one does. ``facts`` say what else the scores depend on: a study of others is refused. ``trials``
+    Most trials are small steps from the best settings so far, each fourth one is drawn by TPE (Bergstra et al. 2011, on
+    all settings together): few trials find more near good settings. All is kept in the file ``study``. A later call
+    goes on from there; what a trial draws depends on ``seed`` and the trials before it alone, so that it ends where an
+    uninterrupted one does. ``facts`` say what else the scores depend on: a study of others is refused. ``trials``
     and ``minutes`` (the sum over trials) count what the file holds. Settings for which ``score`` raises an InputError
     or is not a number are passed over; an InputError is raised where none is left.
     """
@@ -142,12 +148,39 @@ def _new_settings(
     for draw in range(DRAWS if space else 0):
         # Seeded anew for each: a second process, or one that goes on, must not draw what the first one drew.
         own = int(np.random.SeedSequence([seed, len(tried), draw]).generate_state(1)[0])
+        best = max((each for each in tried if each.value is not None), key=_value, default=None)
+        if best is not None and draw < GUIDED_DRAWS and len(tried) % WIDE_EVERY:
+            # Filled up by what a sampler draws, where the best trial lacks a setting.
+            study.enqueue_trial(_step_from(best.params, space, rng=np.random.default_rng(own)))
         study.sampler = TPESampler(multivariate=True, seed=own) if draw < GUIDED_DRAWS else RandomSampler(seed=own)
         trial = study.ask(dict(space))
         if trial.params not in before:
             return trial
         study.tell(trial, state=TrialState.FAIL)
     return None
+
+
+def _step_from(best: Settings, space: Mapping[str, BaseDistribution], *, rng: np.random.Generator) -> Settings:
+    """Return the best settings so far with a few of them changed a little, as a (1+1) evolution strategy does.
+
+    Each is changed with the chance 2 / settings, at least one; a number by a normal step of :data:`STEP` of its range
+    (of its logarithm's where factors count).
+    """
+    names = list(space)
+    changed = rng.random(len(names)) < 2 / len(names)
+    changed[rng.integers(len(names))] = True
+    step = dict(best)
+    for name in (each for each, moves in zip(names, changed, strict=True) if moves):
+        where = space[name]
+        if isinstance(where, CategoricalDistribution):
+            step[name] = where.choices[int(rng.integers(len(where.choices)))]  # type: ignore[assignment]
+        elif isinstance(where, FloatDistribution | IntDistribution):
+            scale = np.log if where.log else float
+            low, high, value = (float(scale(each)) for each in (where.low, where.high, best[name]))
+            moved = float(np.clip(value + STEP * (high - low) * rng.normal(), low, high))
+            inside = float(np.clip(np.exp(moved) if where.log else moved, where.low, where.high))
+            step[name] = round(inside) if isinstance(where, IntDistribution) else inside
+    return step
 
 
 def _try(
