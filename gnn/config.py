@@ -70,13 +70,13 @@ class NetworkConfig:
     batch_users: int = 2048
     """Users in one step at the most; small shops have more steps than that makes."""
 
-    max_epochs: int = 40
+    max_epochs: int = 12
     """Passes over the users at the most."""
 
-    evaluate_every: int = 3
+    evaluate_every: int = 4
     """Epochs between two looks at the validation part."""
 
-    patience: int = 3
+    patience: int = 2
     """Looks without a better NDCG@10 after which training stops."""
 
 
@@ -173,7 +173,7 @@ class EdgeConfig:
     batch_users: int = 512
     """Users in one step at the most."""
 
-    passes: int = 8
+    passes: int = 6
     """Passes over the users; 0 leaves out both networks, and the edges are the closed form's."""
 
     clip: float = 1.0

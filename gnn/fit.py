@@ -67,6 +67,9 @@ class EpochRecord:
     validation_ndcg: float | None
 
 
+LEAST_STEPS = 8
+"""Steps of a pass at the least: batches are smaller where users are few."""
+
 Validate = Callable[[FittedNetwork], float]
 """NDCG@10 of a network on purchases it does not know."""
 
@@ -162,7 +165,8 @@ def _epoch(
     """Make one pass over the users and return its mean loss."""
     device = network.identity.device
     losses = []
-    for users, hidden in hide_purchases(bought, share=config.hidden_share, batch_users=config.batch_users, rng=rng):
+    batch_users = int(np.clip(bought.shape[0] // LEAST_STEPS, 1, config.batch_users))
+    for users, hidden in hide_purchases(bought, share=config.hidden_share, batch_users=batch_users, rng=rng):
         rest = without(bought, hidden)
         queries, keys = network(Relation.of(rest, device))
         profile = as_tensor(without(history, hidden)[users], device) @ queries
