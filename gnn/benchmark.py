@@ -35,7 +35,7 @@ from gnn.run import program_commit
 from gnn.search import Budget
 from gnn.task import Task
 from gnn.tune import ListModels, asked_models, search_all
-from gnn.tuned import Settings, apply_tuned, load_tuned
+from gnn.tuned import Settings, apply_tuned, load_tuned, load_verdict, save_verdict
 from loaders.errors import InputError, run_command
 from loaders.shops import shop_name
 
@@ -103,12 +103,14 @@ class Bench:
 
     def networks(self, closed: Model, whole: Model) -> tuple[Model, str]:
         """Return ours: the whole if its networks help on validation, else its closed form; and why."""
-        if not self.folder.has_verdict():
+        kept = load_verdict(self.folder.path)
+        if kept is None:
             numbers = [self._on_validation(model)[0].per_user for model in (whole, closed)]
             found = verdict(*numbers, seed=self.seeds[0])
-            self.folder.keep_verdict(helps=found.helps, words=str(found))
-        helps, words = self.folder.verdict()
-        return whole if helps else replace(closed, name=whole.name), words  # type: ignore[type-var]
+            kept = found.helps, str(found)
+            save_verdict(self.folder.path, helps=found.helps, why=str(found))
+        helps, why = kept
+        return whole if helps else replace(closed, name=whole.name), why  # type: ignore[type-var]
 
     def row(
         self, model: Model, *, group: str = TABLE, name: str | None = None, content: Content | None = None

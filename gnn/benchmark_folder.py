@@ -23,7 +23,6 @@ from loaders.errors import InputError
 
 MANIFEST = "manifest.json"
 REPORT = "benchmark.json"
-VERDICT = "networks.json"
 
 
 @dataclass(frozen=True)
@@ -68,20 +67,6 @@ class BenchmarkFolder:
         """Return the numbers of each user on test, mean over fits."""
         with np.load(self._row(row.group, row.name).with_suffix(".npz"), allow_pickle=False) as numbers:
             return {name: numbers[name] for name in numbers.files}
-
-    def has_verdict(self) -> bool:
-        """Return whether it is decided if the networks help."""
-        return (self.path / VERDICT).exists()
-
-    def verdict(self) -> tuple[bool, str]:
-        """Return whether the networks help, and why."""
-        with _of_this_version(self.path / VERDICT):
-            values = read_json(self.path / VERDICT)
-            return bool(values["helps"]), str(values["words"])
-
-    def keep_verdict(self, *, helps: bool, words: str) -> None:
-        """Write down whether the networks help, and why."""
-        write_json(self.path / VERDICT, {"helps": helps, "words": words})
 
     def write(self, benchmark: Benchmark) -> None:
         """Write everything that was found: for programs, for people, and drawn."""

@@ -112,13 +112,19 @@ def choose_networks(
     content: Content,
     *,
     wanted: Literal["auto", "always", "never"],
+    known: tuple[bool, str] | None = None,
     seed: int,
     record: Record,
 ) -> Networks:
-    """Return the model with its networks if that is ``wanted`` or they help on validation, else its closed form."""
+    """Return the model with its networks if that is ``wanted`` or they help on validation, else its closed form.
+
+    ``known`` says what was found earlier on this shop, and why: networks that did not help are not trained again.
+    """
     alone = model.closed_form_alone.fit(task, content, seed=seed)
     if wanted == "never" or not model.edges.passes:
         return Networks(model.closed_form_alone, alone, alone, "left out, as asked for")
+    if wanted == "auto" and known and not known[0]:
+        return Networks(model.closed_form_alone, alone, alone, f"found earlier: {known[1]}")
     whole = model.fit(task, content, seed=seed, record=record)
     found = verdict(measure_lists(whole, task).per_user, measure_lists(alone, task).per_user, seed=seed)
     if wanted == "always":

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from itertools import islice
 
 import numpy as np
 import torch
@@ -20,6 +21,12 @@ from kg.schema import SHARES
 
 LEAST_STEPS = 40
 """Steps of a pass at the least: batches are smaller where users are few."""
+
+MOST_PURCHASES = 6_144
+"""Purchases that lead along edges in one step, at the most in the mean: what bounds a step's time and memory."""
+
+MOST_STEPS = 320
+"""Steps of all passes at the most: where users bought much, each teaches much."""
 
 BLOCK_EDGES = 1_000_000
 
@@ -111,8 +118,8 @@ def fit_edges(
         rng=torch.Generator().manual_seed(seed),
     ).to(device)
     learners = np.flatnonzero((np.diff(wanted.indptr) > 0) & (np.diff(history.indptr) > 0))
-    batch_users = int(np.clip(len(learners) // LEAST_STEPS, 1, config.batch_users))
-    steps = config.passes * -(-len(learners) // batch_users)
+    batches = _Batches(np.diff(history.indptr)[learners], most=config.batch_users)
+    steps = min(config.passes * batches.per_pass, MOST_STEPS)
     if not steps:
         return FittedEdges(network, candidates.names)
     unit = _middling_score(candidates, history[learners])
@@ -121,9 +128,10 @@ def fit_edges(
     optimizer = torch.optim.AdamW(network.parameters(), lr=config.learning_rate, weight_decay=config.weight_decay)
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, max_lr=config.learning_rate, total_steps=steps)
     with tqdm(total=steps, desc="edge network", unit="step", disable=None) as progress:
+        done = 0
         for epoch in range(1, config.passes + 1):
             losses = []
-            for users in _batches(learners, batch_users, rng):
+            for users in (learners[batch] for batch in islice(batches.drawn(rng), steps - done)):
                 batch = _Batch.of(candidates, history[users], device)
                 scores = batch.scores(network, unit)
                 loss = _ranking_loss(network, scores, seen=seen[users], wanted=wanted[users], weight=target_weight)
@@ -134,9 +142,38 @@ def fit_edges(
                 schedule.step()
                 losses.append(float(loss.detach()))
                 progress.update()
-            record(EpochRecord(epoch, float(np.mean(losses)), None))
-            progress.set_postfix(loss=f"{np.mean(losses):.4f}")
+                done += 1
+            if losses:
+                record(EpochRecord(epoch, float(np.mean(losses)), None))
+                progress.set_postfix(loss=f"{np.mean(losses):.4f}")
     return FittedEdges(network, candidates.names)
+
+
+@dataclass(frozen=True)
+class _Batches:
+    """Users in batches of at most ``most``, fewer where there are few or where they bought much."""
+
+    purchases: Int[np.ndarray, " users"]
+    """Products that each has bought."""
+
+    most: int
+
+    @property
+    def size(self) -> int:
+        """Users in a batch."""
+        by_purchases = int(MOST_PURCHASES // max(self.purchases.mean(), 1.0)) if len(self.purchases) else 1
+        return max(min(self.most, by_purchases, len(self.purchases) // LEAST_STEPS), 1)
+
+    @property
+    def per_pass(self) -> int:
+        """Batches of one pass."""
+        return -(-len(self.purchases) // self.size)
+
+    def drawn(self, rng: np.random.Generator) -> Iterator[Int[np.ndarray, " batch"]]:
+        """Yield the rows of the users of each batch, sorted."""
+        order = rng.permutation(len(self.purchases))
+        for start in range(0, len(order), self.size):
+            yield np.sort(order[start : start + self.size])
 
 
 @dataclass(frozen=True)
@@ -252,9 +289,3 @@ def _middling_score(candidates: Candidates, history: sparse.csr_array) -> float:
         largest, candidates.source, np.where(candidates.proposed_by == BY_BASE, np.abs(candidates.start), 0.0)
     )
     return float(np.mean(history.data * largest[history.indices])) or 1.0
-
-
-def _batches(users: np.ndarray, size: int, rng: np.random.Generator) -> Iterator[Int[np.ndarray, " users"]]:
-    order = rng.permutation(users)
-    for start in range(0, len(order), size):
-        yield np.sort(order[start : start + size])

@@ -34,7 +34,7 @@ from gnn.show import three_explanations
 from gnn.split import Split, enough_buyers, split_purchases
 from gnn.task import Task, make_task
 from gnn.text import encode_texts
-from gnn.tuned import fitting_tuned, load_tuned, setting_of, with_settings
+from gnn.tuned import fitting_tuned, load_tuned, load_verdict, setting_of, with_settings
 from kg.build import build_graph, results_by_position
 from kg.graph import Graph
 from kg.load import finding_text, load_graph
@@ -81,12 +81,14 @@ def train(config: TrainConfig) -> None:
                 graph.products["text"].to_list(), folder=config.encoder, cache=Path(config.cache), device=device
             )
         content = Content(graph, text, times_known=split.way == "by time", device=device)
-        model, settings = _given_model(config, graph, times_known=content.times_known)
+        found = Path(config.tuned) if config.tuned is not None else found_for(config, graph)
+        model = _given_model(config, graph, found, times_known=content.times_known)
+        settings = f"by search, in {found}"
 
         # Choices are made by models of the past alone, on the validation part.
         past = _task("validation", graph, split, config, model.history)
         require_something_to_learn(past, min_buyers=enough_buyers(graph, config.min_buyers))
-        if settings is None:
+        if found is None:
             with watch.stage("choose on validation"):
                 choice = choose_closed_form(model, past, content, seed=config.seed)
                 model, settings = choice.model, choice.in_words()
@@ -96,10 +98,10 @@ def train(config: TrainConfig) -> None:
                 past,
                 content,
                 wanted=config.networks,
+                known=load_verdict(found) if found else None,
                 seed=config.seed,
                 record=partial(_record, folder, "validation"),
             )
-            print(f"networks {networks.why}")
         with watch.stage("measure on validation"):
             validation = _measured(past, content, networks.whole)
             if networks.whole.edges:
@@ -108,8 +110,7 @@ def train(config: TrainConfig) -> None:
         # The same, fitted again on all purchases before the test part; that part is looked at once, below.
         final = _task("test", graph, split, config, model.history)
         with watch.stage("learn from past and validation"):
-            model = networks.model
-            fitted = model.fit(final, content, seed=config.seed, record=partial(_record, folder, "test"))
+            fitted = networks.model.fit(final, content, seed=config.seed, record=partial(_record, folder, "test"))
             print(fitted.way)
         with watch.stage("measure on test"):
             test = _measured(final, content, fitted) if len(split.test) else []
@@ -123,7 +124,7 @@ def train(config: TrainConfig) -> None:
             run=name,
             shop=graph.shop,
             facts={
-                **_facts(graph, split, final, model, fitted),
+                **_facts(graph, split, final, networks.model, fitted),
                 "settings found": settings,
                 "networks, on validation": networks.why,
             },
@@ -179,22 +180,18 @@ def without_links(graph: Graph, names: tuple[str, ...]) -> Graph:
     return replace(graph, links={name: edges for name, edges in graph.links.items() if name not in names})
 
 
-def _given_model(config: TrainConfig, graph: Graph, *, times_known: bool) -> tuple[Cartograph, str | None]:
-    """Return the model with the settings that were found for this shop, and where; those a person gave stay.
-
-    None where nothing was found for it.
-    """
+def _given_model(config: TrainConfig, graph: Graph, found: Path | None, *, times_known: bool) -> Cartograph:
+    """Return the model with the settings in the folder ``found``; those a person gave stay."""
     model = Cartograph.of(config).for_graph(graph, timed=times_known)
-    folder = Path(config.tuned) if config.tuned is not None else found_for(config, graph)
-    if folder is None:
-        return model, None
-    every = load_tuned(folder)
-    found = every.get(model.name) or every.get(model.closed_form_alone.name)
     if found is None:
-        raise InputError(f"{str(folder)!r} holds settings of {', '.join(every) or 'nothing'}, not of {model.name}")
+        return model
+    every = load_tuned(found)
+    values = every.get(model.name) or every.get(model.closed_form_alone.name)
+    if values is None:
+        raise InputError(f"{str(found)!r} holds settings of {', '.join(every) or 'nothing'}, not of {model.name}")
     own = Cartograph(repeat=config.repeat).for_graph(graph, timed=times_known)
-    free = {name: value for name, value in found.items() if setting_of(model, name) == setting_of(own, name)}
-    return with_settings(model, free), f"by search, in {folder}"
+    free = {name: value for name, value in values.items() if setting_of(model, name) == setting_of(own, name)}
+    return with_settings(model, free)
 
 
 def found_for(config: TrainConfig, graph: Graph) -> Path | None:

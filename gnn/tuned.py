@@ -13,6 +13,7 @@ from gnn.model import Model
 from loaders.errors import InputError
 
 FILE = "tuned.json"
+VERDICT = "networks.json"
 
 Setting = float | int | str
 Settings = dict[str, Setting]
@@ -117,6 +118,23 @@ def fitting_tuned(folders: Iterable[Path], *, facts: Mapping[str, object]) -> Pa
         and all(entry.get(name) == value for entry in _read(folder / FILE).values() for name, value in facts.items())
     ]
     return max(found, key=lambda folder: (folder / FILE).stat().st_mtime, default=None)
+
+
+def save_verdict(folder: Path, *, helps: bool, why: str) -> None:
+    """Write down whether the networks of ours help on the validation part of the shop that the folder is of."""
+    (folder / VERDICT).write_text(json.dumps({"helps": helps, "why": why}, indent=2) + "\n", encoding="utf-8")
+
+
+def load_verdict(folder: Path) -> tuple[bool, str] | None:
+    """Return whether the networks help, and why; None where the folder does not say."""
+    file = folder / VERDICT
+    if not file.exists():
+        return None
+    try:
+        values = json.loads(file.read_text(encoding="utf-8"))
+        return bool(values["helps"]), str(values["why"])
+    except (KeyError, TypeError, ValueError) as error:
+        raise InputError(f"{str(file)!r} does not say whether networks help ({error}); delete it") from error
 
 
 def _read(file: Path) -> dict[str, dict[str, Any]]:

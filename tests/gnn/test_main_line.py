@@ -101,7 +101,7 @@ def test_a_run_leaves_its_settings_its_manifest_its_epochs_its_model_and_its_rep
         5,
         6,
     ]
-    assert [line["validation_ndcg"] is not None for line in lines][:6] == [False, False, True, False, False, True]
+    assert [line["validation_ndcg"] is not None for line in lines][:6] == [False, False, False, True, False, True]
     assert "| Cartograph " in (folder / "report.md").read_text(encoding="utf-8")
     assert not [file for file in (place / "runs").iterdir() if file.name.startswith(".")]
 
