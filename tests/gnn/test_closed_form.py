@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Literal
 
 import numpy as np
@@ -101,3 +102,17 @@ def test_a_singular_system_is_said() -> None:
     for way in ("dense", "woodbury"):
         with pytest.raises(InputError, match="ridge of -10"):
             closed_form(bought, [], ridge=-10.0, way=way)
+
+
+@pytest.mark.parametrize("way", ["dense", "woodbury"])
+@settings(max_examples=10, deadline=None)
+@given(seed=st.integers(0, 10_000))
+def test_dense_features_give_what_the_same_features_give_stored_sparsely(
+    way: Literal["dense", "woodbury"], seed: int
+) -> None:
+    bought, similarities = shop(seed)
+    stored = [replace(each, features=sparse.csr_array(each.features)) for each in similarities]
+    dense, thin = (closed_form(bought, given, ridge=2.0, way=way) for given in (similarities, stored))
+    assert dense.rows(2, 7) == pytest.approx(thin.rows(2, 7), abs=2e-5)
+    assert dense.other_shares(2, 7)["text"] == pytest.approx(thin.other_shares(2, 7)["text"], abs=2e-5)
+    assert dense.scores(bought) == pytest.approx(bought @ thin.rows(0, 9), abs=2e-5)

@@ -13,7 +13,7 @@ import polars as pl
 import pytest
 from polars.testing import assert_frame_equal
 
-from gnn.config import NetworkConfig, SplitConfig, TrainConfig
+from gnn.config import NetworkConfig, RelatedConfig, SplitConfig, TrainConfig
 from gnn.evaluate import evaluate_run
 from gnn.export import ExportConfig, export_run
 from gnn.run import RunFolder
@@ -309,3 +309,48 @@ def test_without_times_cypher_scores_as_the_delivery_does_also_when_pasted(place
             read_query("explain_score", dialect=store.dialect), score_parameters(user, product, run, limit=ALL_ROWS)
         )
         assert store.query(pasted, {})["contribution"].sum() == pytest.approx(score, rel=1e-5)
+
+
+def test_what_a_search_found_on_this_shop_is_used_and_what_a_person_gave_stays(tmp_path: Path, place: Path) -> None:
+    (tmp_path / "text").symlink_to(place / "text")
+    found = {"closed_form.ridge": 33.0, "related.trend": 0.25, "history.exponent": 0.75}
+    facts = {"shop": "synthetic", "leave_out": [], "repeat": False, "min_buyers": 5}
+    for name, values, on in (
+        ("other", {"closed_form.ridge": 99.0}, facts | {"repeat": True}),
+        ("tune-synthetic", found, facts),
+    ):
+        (tmp_path / "runs" / name).mkdir(parents=True)
+        page = {"closed form": {"settings": values, **on}}
+        (tmp_path / "runs" / name / "tuned.json").write_text(json.dumps(page))
+    train(settings(tmp_path, networks="never", related=RelatedConfig(trend=0.0)))
+    report = run_of(tmp_path).report()
+    assert report.facts["settings found"] == f"by search, in {tmp_path / 'runs' / 'tune-synthetic'}"
+    assert "closed_form.ridge 33" in report.facts["settings"]
+    assert "related.trend 0," in report.facts["settings"]
+    assert run_of(tmp_path).manifest().weighing.exponent == 0.75
+
+
+def test_products_may_be_recommended_again_and_cypher_agrees(tmp_path: Path, place: Path) -> None:
+    (tmp_path / "text").symlink_to(place / "text")
+    train(settings(tmp_path, repeat=True, networks="never", related=RelatedConfig(own=5.0)))
+    manifest = run_of(tmp_path).manifest()
+    edges = delivered(tmp_path)
+    with open_store(str(settings(tmp_path).store), read_only=True) as store:
+        run = store.run_record("synthetic")
+        assert run is not None
+        assert run.repeat
+        bought = store.read_graph().edges["BOUGHT"].select(pl.col("source").cast(pl.String), "target").unique()
+        again = edges.join(bought, left_on=["user_id", "product_id"], right_on=["source", "target"], how="semi")
+        assert len(again) > len(edges) / 4
+        for user in edges["user_id"].unique().sort()[::40]:
+            listed = recommend(store, user=user, run=run, limit=K)
+            own = edges.filter(pl.col("user_id") == user).sort("rank")
+            assert listed["product"].to_list() == own["product_id"].to_list()
+            assert listed["score"].to_list() == pytest.approx(own["score"].to_list(), abs=1e-5)
+            best = own["product_id"][0]
+            found = explain(store, user=user, product=best, run=run, limit=ALL_ROWS)
+            assert found.score == pytest.approx(own["score"][0], abs=1e-5)
+        itself = found.rows.filter(pl.col("because") == best)
+        assert len(itself) == 1
+        assert itself["repeat"].item() == pytest.approx(itself["contribution"].item(), rel=1e-6)
+    assert manifest.repeat

@@ -5,12 +5,13 @@ from __future__ import annotations
 import numpy as np
 import polars as pl
 import pytest
+from scipy import sparse
 
 from gnn.base import fit_base
 from gnn.co_purchase import CoPurchase
 from gnn.config import ClosedFormConfig, SplitConfig
 from gnn.history import Weighing
-from gnn.similarity import product_features
+from gnn.similarity import compressed, few_users, product_features
 from gnn.split import split_purchases
 from gnn.task import make_task
 from kg.graph import Graph
@@ -89,3 +90,21 @@ def test_content_moves_weight_to_its_shares_and_a_too_large_shop_gets_the_cosine
         assert set(base.other_shares(0, count)) == expected
     monkeypatch.setattr("gnn.base.exact_way", lambda *_: None)
     assert isinstance(fit_base(task, features, ClosedFormConfig(), times_known=True), CoPurchase)
+
+
+def test_many_features_of_few_directions_are_compressed_without_loss_and_few_stay_as_they_are() -> None:
+    rng = np.random.default_rng(0)
+    planted = sparse.csr_array((rng.normal(size=(900, 20)) @ rng.normal(size=(20, 700))).astype(np.float32))
+    found = compressed(planted)
+    assert found.shape == (900, 512)
+    gram = (planted @ planted.T).toarray()
+    assert found @ found.T == pytest.approx(gram, abs=1e-3 * float(np.abs(gram).max()))
+    few = planted[:, :512]
+    assert compressed(few) is few
+
+
+@pytest.mark.parametrize(
+    ("users", "products", "few"), [(2_469, 23_118, True), (22_363, 12_101, False), (10, 100, False)]
+)
+def test_users_are_few_where_features_would_decide_the_size(users: int, products: int, few: bool) -> None:  # noqa: FBT001
+    assert few_users(users, products) is few

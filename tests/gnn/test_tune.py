@@ -28,7 +28,7 @@ from gnn.ranking import Recommender
 from gnn.search import search
 from gnn.task import Task
 from gnn.tune import TuneConfig, tune
-from gnn.tuned import apply_tuned, load_tuned, with_settings
+from gnn.tuned import apply_tuned, fitting_tuned, load_tuned, load_verdict, save_verdict, with_settings
 from kg.graph import Graph
 from loaders.errors import InputError
 from loaders.synthetic import synthetic_shop
@@ -477,3 +477,29 @@ def test_a_file_of_settings_that_cannot_be_read_is_one_sentence(
 )
 def test_bad_words_end_the_command_in_one_sentence(words: tuple[str, ...], sentence: str) -> None:
     refused(run("gnn.tune", "--shop", "synthetic", *words), sentence)
+
+
+# Settings that were found before
+
+
+def test_the_youngest_search_on_the_same_facts_is_found(tmp_path: Path) -> None:
+    for age, (name, repeat) in enumerate((("young", False), ("old", False), ("youngest of all", True))):
+        (tmp_path / name).mkdir()
+        file = tmp_path / name / "tuned.json"
+        file.write_text(json.dumps({"Hill": {"settings": {}, "shop": "s", "repeat": repeat}}))
+        when = 1_000_000 - age if not repeat else 2_000_000
+        os.utime(file, (when, when))
+    (tmp_path / "empty").mkdir()
+    folders = sorted(tmp_path.iterdir())
+    assert fitting_tuned(folders, facts={"shop": "s", "repeat": False}) == tmp_path / "young"
+    assert fitting_tuned(folders, facts={"shop": "s", "repeat": True}) == tmp_path / "youngest of all"
+    assert fitting_tuned(folders, facts={"shop": "t"}) is None
+
+
+def test_whether_networks_help_is_kept_beside_the_settings(tmp_path: Path) -> None:
+    assert load_verdict(tmp_path) is None
+    save_verdict(tmp_path, helps=True, why="kept: NDCG@10 +1.00")
+    assert load_verdict(tmp_path) == (True, "kept: NDCG@10 +1.00")
+    (tmp_path / "networks.json").write_text('{"helps": 1')
+    with pytest.raises(InputError, match=r"networks.json' does not say whether networks help .*; delete it"):
+        load_verdict(tmp_path)

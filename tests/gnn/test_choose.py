@@ -1,0 +1,99 @@
+"""Choices on validation: planted gains are kept, chance and what the tail pays for are not."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from gnn.cartograph import Cartograph
+from gnn.choose import choose_closed_form, choose_networks, verdict
+from gnn.config import ClosedFormConfig, EdgeConfig, SplitConfig
+from gnn.evaluate import evaluate
+from gnn.history import Weighing
+from gnn.metrics import PerUser
+from gnn.split import split_purchases
+from gnn.task import Task, make_task
+from kg.graph import Graph
+from loaders.synthetic import synthetic_shop
+from tests.gnn.shops import content_of, graph_of
+
+TAIL = "Recall@10, tail (at most 5 buyers)"
+GRAPH = graph_of(synthetic_shop())
+
+
+def numbers(ndcg: float, tail: float, *, seed: int, users: int = 400) -> dict[str, PerUser]:
+    """Return made-up numbers of each user around these means; every other user has nothing of the tail to find."""
+    rng = np.random.default_rng(seed)
+    own = np.where(np.arange(users) % 2, tail + 0.05 * rng.normal(size=users), np.nan)
+    return {"NDCG@10": ndcg + 0.05 * rng.normal(size=users), TAIL: own}
+
+
+@pytest.mark.parametrize(
+    ("ndcg", "tail", "helps"),
+    [
+        (0.12, 0.10, True),
+        (0.12, 0.14, True),
+        (0.12, 0.05, False),  # the tail pays
+        (0.10, 0.14, False),  # only the tail gains
+        (0.08, 0.10, False),
+    ],
+)
+def test_networks_help_if_they_gain_more_than_chance_and_the_tail_does_not_pay(
+    ndcg: float,
+    tail: float,
+    helps: bool,  # noqa: FBT001
+) -> None:
+    found = verdict(numbers(ndcg, tail, seed=1), numbers(0.1, 0.1, seed=2), seed=0)
+    assert found.helps is helps
+    assert str(found).startswith("kept: NDCG@10 " if helps else "left out: NDCG@10 ")
+
+
+def test_a_gain_of_few_users_may_be_chance() -> None:
+    assert not verdict(numbers(0.105, 0.1, seed=1, users=12), numbers(0.1, 0.1, seed=2, users=12), seed=0).helps
+
+
+def test_a_shop_without_a_tail_is_judged_by_all_it_has() -> None:
+    without = {"NDCG@10": numbers(0.1, 0.1, seed=2)["NDCG@10"], TAIL: np.full(400, np.nan)}
+    assert verdict({**without, "NDCG@10": without["NDCG@10"] + 0.01}, without, seed=0).helps
+
+
+def past(graph: Graph) -> Task:
+    split = split_purchases(graph, SplitConfig(), seed=0)
+    weighing = Weighing(exponent=0.35, half_life=70 * 86_400.0)
+    return make_task(
+        "validation", graph, known=split.past, later=split.validation, weighing=weighing,
+        now=split.validation_from, min_buyers=5,
+    )  # fmt: skip
+
+
+def test_a_change_of_the_closed_form_is_taken_where_it_ranks_better() -> None:
+    # Content that outweighs all purchases: a tenth of it must rank better.
+    heavy = replace(Cartograph(), closed_form=ClosedFormConfig(brand=50.0, category=50.0, words=50.0, meaning=50.0))
+    model, task, content = heavy.for_graph(GRAPH, timed=True), past(GRAPH), content_of(GRAPH)
+    found = choose_closed_form(model, task, content, seed=0)
+    assert found.model.closed_form.brand == 5.0
+    assert found.model.closed_form.links == {"ALSO_VIEWED": 0.1}
+    best = evaluate(found.model.closed_form_alone.fit(task, content, seed=0), task).measures["NDCG@10"].value
+    assert best == max(found.tried.values())
+    assert found.in_words().startswith("by a few tries with the closed form (NDCG@10 % on validation): as given ")
+
+
+def test_networks_are_trained_only_where_that_can_decide_something() -> None:
+    task, content = past(GRAPH), content_of(GRAPH)
+    small = replace(Cartograph(), edges=EdgeConfig(passes=1)).for_graph(GRAPH, timed=True)
+    trained: list[str] = []
+
+    def record(stage: str, _epoch: object) -> None:
+        trained.append(stage)
+
+    never = choose_networks(small, task, content, wanted="never", seed=0, record=record)
+    known = choose_networks(small, task, content, wanted="auto", known=(False, "it was worse"), seed=0, record=record)
+    assert not trained
+    assert (never.why, known.why) == ("left out, as asked for", "found earlier: it was worse")
+    assert never.model == known.model == small.closed_form_alone
+    always = choose_networks(small, task, content, wanted="always", known=(False, "worse"), seed=0, record=record)
+    assert set(trained) == {"network on a part", "edge network", "network on all"}
+    assert always.model == small
+    assert always.why.startswith("kept, as asked for; else they were ")
