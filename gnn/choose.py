@@ -61,6 +61,8 @@ class Verdict:
         parts = [
             f"{name} {100 * each.difference:+.2f} ({100 * each.interval.low:+.2f} to {100 * each.interval.high:+.2f})"
             for name, each in ((MEASURE, self.overall), ("recall@10 of the tail", self.tail))
+            # A shop without a tail has no number for it.
+            if each.users
         ]
         return f"{'kept' if self.helps else 'left out'}: {', '.join(parts)}"
 

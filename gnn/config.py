@@ -112,7 +112,7 @@ class ClosedFormConfig:
     meaning: float = 0.1
     """Weight of near text vectors."""
 
-    link: float = 1.0
+    link: float = 0.3
     """Weight of each of the shop's own links that is not in ``links``."""
 
     links: dict[str, float] = field(default_factory=dict)

@@ -106,6 +106,7 @@ class Prepared:
             "parts": [len(part) for part in (self.split.past, self.split.validation, self.split.test)],
             "leave_out": sorted(self.config.leave_out),
             "repeat": self.config.repeat,
+            "users_share": self.config.users_share,
             "min_buyers": self.min_buyers,
             "history": asdict(self.config.history),
             "encoder": self.config.encoder,

@@ -200,6 +200,7 @@ def found_for(config: TrainConfig, graph: Graph) -> Path | None:
         "shop": shop_name(config.shop),
         "leave_out": sorted(config.leave_out),
         "repeat": config.repeat,
+        "users_share": 1.0,
         "min_buyers": enough_buyers(graph, config.min_buyers),
     }
     for place in (Path(config.runs), SHIPPED):

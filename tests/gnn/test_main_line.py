@@ -314,7 +314,7 @@ def test_without_times_cypher_scores_as_the_delivery_does_also_when_pasted(place
 def test_what_a_search_found_on_this_shop_is_used_and_what_a_person_gave_stays(tmp_path: Path, place: Path) -> None:
     (tmp_path / "text").symlink_to(place / "text")
     found = {"closed_form.ridge": 33.0, "related.trend": 0.25, "history.exponent": 0.75}
-    facts = {"shop": "synthetic", "leave_out": [], "repeat": False, "min_buyers": 5}
+    facts = {"shop": "synthetic", "leave_out": [], "repeat": False, "users_share": 1.0, "min_buyers": 5}
     for name, values, on in (
         ("other", {"closed_form.ridge": 99.0}, facts | {"repeat": True}),
         ("tune-synthetic", found, facts),
