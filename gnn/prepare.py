@@ -12,6 +12,7 @@ from jaxtyping import Float
 
 from gnn.config import HistoryConfig, SplitConfig, TrainConfig
 from gnn.history import Weighing
+from gnn.memory import give_back_freed_memory
 from gnn.model import Content
 from gnn.sample import sample_users
 from gnn.split import Split, enough_buyers, split_purchases
@@ -150,6 +151,7 @@ class LazyContent(Content):
 
 def prepare(config: ShopConfig) -> Prepared:
     """Return the shop ready to learn from; what is dropped from its raw files is printed."""
+    give_back_freed_memory()
     device = choose_device(config.device)
     shop = load_shop(config.shop, raw=config.raw)
     for finding in shop.findings:

@@ -26,6 +26,7 @@ from gnn.evaluate import evaluate, evaluate_all
 from gnn.export import deliver, ranked_edges, related_by_id, write_recommended
 from gnn.fit import EpochRecord
 from gnn.history import Weighing
+from gnn.memory import give_back_freed_memory
 from gnn.metrics import Row
 from gnn.model import Content
 from gnn.report import Report, as_markdown
@@ -316,6 +317,7 @@ def _facts(graph: Graph, split: Split, final: Task, model: Cartograph, fitted: F
 
 def main() -> None:
     """Run the command line."""
+    give_back_freed_memory()
     train(tyro.cli(TrainConfig, prog="python -m gnn.train", description=TrainConfig.__doc__))
 
 
