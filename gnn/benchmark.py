@@ -35,7 +35,15 @@ from gnn.run import program_commit
 from gnn.search import Budget
 from gnn.task import Task
 from gnn.tune import ListModels, asked_models, search_all
-from gnn.tuned import Settings, apply_tuned, load_tuned, load_verdict, save_verdict
+from gnn.tuned import (
+    SHIPPED,
+    Settings,
+    apply_tuned,
+    fitting_tuned,
+    load_tuned,
+    load_verdict,
+    save_verdict,
+)
 from loaders.errors import InputError, run_command
 from loaders.shops import shop_name
 
@@ -47,15 +55,17 @@ WHOLE = "whole graph"
 class BenchmarkConfig(ShopConfig):
     """Fit and measure every model on a shop, and write one report.
 
-    Settings come from --tuned, or are searched first (--trials or --minutes), or are the models' own. A model that is
-    finished is kept: the same command goes on where it was stopped, and the test part is read once for each model.
+    Settings come from --tuned, or are searched first (--trials or --minutes), or come with the program, or are the
+    models' own. A model that is finished is kept: the same command goes on where it was stopped, and the test part is
+    read once for each model.
     """
 
     model: Annotated[tuple[str, ...], tyro.conf.UseAppendAction] = ()
     """Name of a model to compare; may be given again. By default all."""
 
     tuned: str | None = None
-    """Folder of the tuned.json that gnn.tune or another benchmark wrote. Cartograph takes what was found for its closed
+    """Folder of the tuned.json that gnn.tune or another benchmark wrote; by default the one that comes with the program
+    for this shop, if there is one. Cartograph takes what was found for its closed
     form unless it has its own."""
 
     trials: int | None = None
@@ -189,8 +199,11 @@ class Bench:
 
 def benchmark(config: BenchmarkConfig, models_of: ListModels = models) -> Benchmark:
     """Measure the asked of the models; everything found is in the benchmark's folder."""
+    # A folder that is not there ends the command before a shop is loaded.
     given = load_tuned(Path(config.tuned)) if config.tuned is not None else {}
     prepared = prepare(config)
+    shipped = None if config.budget or given else fitting_tuned([SHIPPED], facts=prepared.facts)
+    given = load_tuned(shipped) if shipped else given
     past, final = prepared.validation_task(), prepared.test_task()
     if not final.relevant.nnz:
         raise InputError(

@@ -35,7 +35,7 @@ from gnn.show import three_explanations
 from gnn.split import Split, enough_buyers, split_purchases
 from gnn.task import Task, make_task
 from gnn.text import encode_texts
-from gnn.tuned import fitting_tuned, load_tuned, load_verdict, setting_of, with_settings
+from gnn.tuned import SHIPPED, fitting_tuned, load_tuned, load_verdict, setting_of, with_settings
 from kg.build import build_graph, results_by_position
 from kg.graph import Graph
 from kg.load import finding_text, load_graph
@@ -43,9 +43,6 @@ from kg.store import GraphStore, address_of, open_store
 from loaders.errors import InputError, run_command
 from loaders.shops import load_shop, shop_name
 from loaders.tables import Shop
-
-SHIPPED = Path(__file__).parent.parent / "tuned"
-"""Settings that a search found for the shops that come with the program."""
 
 
 @dataclass(frozen=True)
@@ -204,11 +201,7 @@ def found_for(config: TrainConfig, graph: Graph) -> Path | None:
         "users_share": 1.0,
         "min_buyers": enough_buyers(graph, config.min_buyers),
     }
-    for place in (Path(config.runs), SHIPPED):
-        folder = fitting_tuned(sorted(place.glob("*/")), facts=facts)
-        if folder:
-            return folder
-    return None
+    return fitting_tuned((Path(config.runs), SHIPPED), facts=facts)
 
 
 def _task(name: str, graph: Graph, split: Split, config: TrainConfig, history: HistoryConfig) -> Task:

@@ -14,6 +14,11 @@ from loaders.errors import InputError
 
 FILE = "tuned.json"
 VERDICT = "networks.json"
+FACTS = ("shop", "leave_out", "repeat", "users_share", "min_buyers")
+"""What has to be the same where settings were found and where they are used."""
+
+SHIPPED = Path(__file__).parent.parent / "tuned"
+"""Settings that a search found for the shops that come with the program."""
 
 Setting = float | int | str
 Settings = dict[str, Setting]
@@ -109,15 +114,21 @@ def load_tuned(folder: Path) -> dict[str, Settings]:
     return {name: entry["settings"] for name, entry in _read(folder / FILE).items()}
 
 
-def fitting_tuned(folders: Iterable[Path], *, facts: Mapping[str, object]) -> Path | None:
-    """Return the folder with the youngest ``tuned.json`` whose entries were all found on these facts; None without."""
-    found = [
-        folder
-        for folder in folders
-        if (folder / FILE).exists()
-        and all(entry.get(name) == value for entry in _read(folder / FILE).values() for name, value in facts.items())
-    ]
-    return max(found, key=lambda folder: (folder / FILE).stat().st_mtime, default=None)
+def fitting_tuned(places: Iterable[Path], *, facts: Mapping[str, object]) -> Path | None:
+    """Return the folder of the youngest ``tuned.json`` in the first place that has one of this shop; None without.
+
+    It is of this shop if all its entries agree with ``facts`` on :data:`FACTS`.
+    """
+    for place in places:
+        found = [
+            folder
+            for folder in sorted(place.glob("*/"))
+            if (folder / FILE).exists()
+            and all(entry.get(name) == facts[name] for entry in _read(folder / FILE).values() for name in FACTS)
+        ]
+        if found:
+            return max(found, key=lambda folder: (folder / FILE).stat().st_mtime)
+    return None
 
 
 def save_verdict(folder: Path, *, helps: bool, why: str) -> None:

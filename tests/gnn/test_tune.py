@@ -482,18 +482,27 @@ def test_bad_words_end_the_command_in_one_sentence(words: tuple[str, ...], sente
 # Settings that were found before
 
 
-def test_the_youngest_search_on_the_same_facts_is_found(tmp_path: Path) -> None:
-    for age, (name, repeat) in enumerate((("young", False), ("old", False), ("youngest of all", True))):
-        (tmp_path / name).mkdir()
+def test_the_youngest_search_on_this_shop_is_found_in_the_first_place_that_has_one(tmp_path: Path) -> None:
+    facts = {"shop": "s", "leave_out": ["X"], "repeat": False, "users_share": 1.0, "min_buyers": 5}
+    for age, (name, other) in enumerate(
+        (
+            ("a/young", {}),
+            ("a/old", {}),
+            ("a/sample", {"users_share": 0.2}),
+            ("b/another", {"repeat": True}),
+            ("b/far", {}),
+        )
+    ):
+        (tmp_path / name).mkdir(parents=True)
         file = tmp_path / name / "tuned.json"
-        file.write_text(json.dumps({"Hill": {"settings": {}, "shop": "s", "repeat": repeat}}))
-        when = 1_000_000 - age if not repeat else 2_000_000
-        os.utime(file, (when, when))
-    (tmp_path / "empty").mkdir()
-    folders = sorted(tmp_path.iterdir())
-    assert fitting_tuned(folders, facts={"shop": "s", "repeat": False}) == tmp_path / "young"
-    assert fitting_tuned(folders, facts={"shop": "s", "repeat": True}) == tmp_path / "youngest of all"
-    assert fitting_tuned(folders, facts={"shop": "t"}) is None
+        file.write_text(json.dumps({"Hill": {"settings": {}, **facts, **other}}))
+        os.utime(file, (1_000_000 - age, 1_000_000 - age))
+    (tmp_path / "a" / "empty").mkdir()
+    places = (tmp_path / "a", tmp_path / "b", tmp_path / "nowhere")
+    assert fitting_tuned(places, facts=facts) == tmp_path / "a" / "young"
+    assert fitting_tuned(places, facts=facts | {"repeat": True}) == tmp_path / "b" / "another"
+    assert fitting_tuned(places[1:], facts=facts) == tmp_path / "b" / "far"
+    assert fitting_tuned(places, facts=facts | {"shop": "t"}) is None
 
 
 def test_whether_networks_help_is_kept_beside_the_settings(tmp_path: Path) -> None:
