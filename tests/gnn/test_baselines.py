@@ -229,7 +229,7 @@ def data_of(graph: Graph, known: pl.DataFrame) -> tuple[object, sparse.csr_array
 
 def test_a_layer_of_graph_sage_is_the_mean_over_relations_of_own_and_mean_of_neighbours_by_dense_algebra() -> None:
     data, bought = data_of(GRAPH, GRAPH.bought)
-    config = NetworkConfig(kind="sage", dimension=6, layers=1)
+    config = NetworkConfig(kind="sage", dimension=6, layers=1, identity_dropout=0.0)
     network = make_network(data, config, device=CPU, seed=1)
     with torch.no_grad():
         queries, keys = network(Relation.of(bought, CPU))
@@ -284,8 +284,8 @@ def test_a_shop_of_purchases_alone_is_enough(kind: str) -> None:
         EASE(),
         RP3beta(),
         LightGCN(dimension=16, epochs=40, batch_purchases=512),
-        GraphNetworkAlone(NetworkConfig(kind="sage", dimension=16)),
-        GraphNetworkAlone(NetworkConfig(kind="hgt", dimension=16)),
+        GraphNetworkAlone(NetworkConfig(kind="sage", dimension=16, identity_dropout=0.0)),
+        GraphNetworkAlone(NetworkConfig(kind="hgt", dimension=16, identity_dropout=0.0, learning_rate=0.003)),
     ],
     ids=lambda model: model.name,
 )
