@@ -12,18 +12,17 @@ from gnn.evaluate import evaluate
 from gnn.measured import MEASURE, measure_lists, recall_of
 from gnn.metrics import PerUser
 from gnn.model import Content
+from gnn.simplify import simplified
 from gnn.task import Task
 from gnn.tuned import Settings, setting_of, with_settings
+from gnn.whole_closed_form import WholeClosedForm
 
-CONTENT = tuple(f"closed_form.{name}" for name in ("brand", "category", "words", "meaning", "link"))
 CHANGES: Mapping[str, Settings] = {
-    "no trend": {"related.trend": 0.0},
     "ridge 20": {"closed_form.ridge": 20.0},
     "row power 0": {"closed_form.row_power": 0.0},
 }
 """What is tried → the settings that it changes."""
 
-LESS_CONTENT = "content a tenth"
 TAIL = "tail (at most 5 buyers)"
 
 
@@ -35,10 +34,14 @@ class Choice:
     tried: dict[str, float]
     """What was tried → NDCG@10 on validation of the closed form alone."""
 
+    taken_out: tuple[str, ...]
+    """What did not help by more than chance."""
+
     def in_words(self) -> str:
-        """Return what was tried, in percent."""
+        """Return what was tried, in percent, and what was taken out."""
         tried = ", ".join(f"{name} {100 * ndcg:.2f}" for name, ndcg in self.tried.items())
-        return f"by a few tries with the closed form ({MEASURE} % on validation): {tried}"
+        out = f"; no clear help, so taken out: {', '.join(self.taken_out)}" if self.taken_out else ""
+        return f"by a few tries with the closed form ({MEASURE} % on validation): {tried}{out}"
 
 
 @dataclass(frozen=True)
@@ -68,29 +71,24 @@ class Verdict:
 
 
 def choose_closed_form(model: Cartograph, task: Task, content: Content, *, seed: int) -> Choice:
-    """Return the model with each change that lets its closed form rank the validation part better.
+    """Return the model with what lets its closed form rank the validation part better, and without what does not.
 
-    Four looks, for a shop that nobody searched the settings of; :mod:`gnn.tune` looks longer, at all of them.
+    A few looks, for a shop that nobody searched the settings of; :mod:`gnn.tune` looks longer, at all of them.
     """
+    best = model.to_search
 
-    def ndcg(tried: Cartograph) -> float:
-        return evaluate(tried.closed_form_alone.fit(task, content, seed=seed), task).measures[MEASURE].value
+    def ndcg(tried: WholeClosedForm) -> float:
+        return evaluate(tried.fit(task, content, seed=seed), task).measures[MEASURE].value
 
-    best = ndcg(model)
-    tried = {"as given": best}
-    for name, change in {LESS_CONTENT: _less_content(model), **CHANGES}.items():
-        changed = with_settings(model, change)
-        if changed == model or (name == "no trend" and not content.times_known):
-            continue
-        tried[name] = ndcg(changed)
-        if tried[name] > best:
-            best, model = tried[name], changed
-    return Choice(model, tried)
-
-
-def _less_content(model: Cartograph) -> Settings:
-    names = (*CONTENT, *(f"closed_form.links.{name}" for name in model.closed_form.links))
-    return {name: setting_of(model, name) / 10 for name in names}
+    tried = {"as given": ndcg(best)}
+    for name, change in CHANGES.items():
+        changed = with_settings(best, change)
+        if changed != best:
+            tried[name] = ndcg(changed)
+            best = changed if tried[name] == max(tried.values()) else best
+    best, taken_out = simplified(best, task, content, seed=seed)
+    found = {name: setting_of(best, name) for name in best.space}
+    return Choice(with_settings(model, found), tried, taken_out)
 
 
 @dataclass(frozen=True)

@@ -99,6 +99,16 @@ class HasSearchForm(Protocol):
         ...
 
 
+@runtime_checkable
+class HasSimplerForms(Protocol):
+    """A model with parts that have to earn their place."""
+
+    @property
+    def simpler(self) -> Mapping[str, Mapping[str, float]]:
+        """What is taken out → the settings that take it out, in the order to try."""
+        ...
+
+
 def is_random(model: Model) -> bool:
     """Return whether another seed gives another recommender; not so for a model that says nothing of it."""
     return isinstance(model, HasChance) and model.random

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated, Protocol, runtime_checkable
 
@@ -16,8 +16,9 @@ from gnn.models import models
 from gnn.prepare import ShopConfig, prepare
 from gnn.run import program_commit
 from gnn.search import Budget, search
+from gnn.simplify import simplified
 from gnn.task import Task
-from gnn.tuned import FILE, Tuned, save_tuned
+from gnn.tuned import FILE, Tuned, save_tuned, setting_of
 from kg.graph import Graph
 from loaders.errors import InputError, run_command
 from loaders.shops import shop_name
@@ -113,9 +114,23 @@ def search_all(
         except InputError as error:
             failed[model.name] = str(error)
             continue
-        save_tuned(folder, found[model.name], facts={**facts, "commit": program_commit()})
+        found[model.name], taken_out = _simplified(found[model.name], task, content, before=model, seed=seed)
+        save_tuned(folder, found[model.name], facts={**facts, "taken_out": list(taken_out), "commit": program_commit()})
         print(f"{model.name}: {_in_words(found[model.name])}", flush=True)
     return found, failed
+
+
+def _simplified(
+    found: Tuned, task: Task, content: Content, *, before: Model, seed: int
+) -> tuple[Tuned, tuple[str, ...]]:
+    """Return what was found without what does not clearly help."""
+    own = {name: setting_of(before, name) for name in found.settings}
+    model, taken_out = simplified(found.model, task, content, seed=seed, before=own)
+    if not taken_out:
+        return found, ()
+    score = evaluate(model.fit(task, content, seed=seed), task).measures[MEASURE].value
+    settings = {name: setting_of(model, name) for name in found.settings}
+    return replace(found, model=model, settings=settings, score=score), taken_out
 
 
 def asked_models(models: Sequence[Model], names: Sequence[str]) -> list[Model]:
