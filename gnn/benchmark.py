@@ -16,15 +16,15 @@ import tyro
 from jaxtyping import Bool
 
 from gnn.ablate import ABLATIONS
-from gnn.benchmark_folder import BenchmarkFolder, settings_of, working_folder
-from gnn.benchmark_report import CLOSED_FORM, as_markdown
+from gnn.benchmark_folder import BenchmarkFolder, working_folder
+from gnn.benchmark_report import as_markdown
 from gnn.calibration import fit_calibration, listed_pairs, reliability
 from gnn.choose import verdict
 from gnn.cold import Among, cold_products, cold_users
 from gnn.comparison import ABLATION, TABLE, Benchmark, ModelRow, with_comparisons
 from gnn.content_baselines import PopularityInCategory, TextOnly
 from gnn.cost import Cost
-from gnn.evaluate import OURS
+from gnn.evaluate import CLOSED_FORM, OURS
 from gnn.history import Weighing
 from gnn.measured import MEASURE, Lists, fit_costed, measure_lists, over_fits
 from gnn.metrics import PerUser
@@ -39,6 +39,7 @@ from gnn.tuned import (
     SHIPPED,
     Settings,
     apply_tuned,
+    as_plain,
     fitting_tuned,
     load_tuned,
     load_verdict,
@@ -57,7 +58,7 @@ class BenchmarkConfig(ShopConfig):
 
     Settings come from --tuned, or are searched first (--trials or --minutes), or come with the program, or are the
     models' own. A model that is finished is kept: the same command goes on where it was stopped, and the test part is
-    read once for each model.
+    read once for each model and its settings.
     """
 
     model: Annotated[tuple[str, ...], tyro.conf.UseAppendAction] = ()
@@ -113,12 +114,15 @@ class Bench:
 
     def networks(self, closed: Model, whole: Model) -> tuple[Model, str]:
         """Return ours: the whole if its networks help on validation, else its closed form; and why."""
-        kept = load_verdict(self.folder.path)
+        kept = load_verdict(self.folder.path, whole)
         if kept is None:
-            numbers = [self._on_validation(model)[0].per_user for model in (whole, closed)]
+            try:
+                numbers = [self._on_validation(model)[0].per_user for model in (whole, closed)]
+            except InputError as error:
+                return replace(closed, name=whole.name), f"left out: {error}"  # type: ignore[type-var]
             found = verdict(*numbers, seed=self.seeds[0])
             kept = found.helps, str(found)
-            save_verdict(self.folder.path, helps=found.helps, why=str(found))
+            save_verdict(self.folder.path, whole, helps=found.helps, why=str(found))
         helps, why = kept
         return whole if helps else replace(closed, name=whole.name), why  # type: ignore[type-var]
 
@@ -139,7 +143,7 @@ class Bench:
             yield from (row for row in kept if row)
             return
         seeds = self.seeds[:1]
-        empty = [ModelRow(group, model.name, settings_of(model), program_commit()) for group in among]
+        empty = [ModelRow(group, model.name, as_plain(model), program_commit()) for group in among]
         try:
             recommender, cost = fit_costed(model, task, self.content, seed=seeds[0])
         except InputError as error:
@@ -159,7 +163,7 @@ class Bench:
         self, model: Model, *, group: str, name: str, content: Content
     ) -> tuple[ModelRow, dict[str, PerUser]]:
         """Return the row and the numbers of each user on test."""
-        row = ModelRow(group, name, settings_of(model), program_commit())
+        row = ModelRow(group, name, as_plain(model), program_commit())
         seeds = self.seeds if is_random(model) else self.seeds[:1]
         try:
             earlier, cost = self._on_validation(model, content)
@@ -202,12 +206,12 @@ def benchmark(config: BenchmarkConfig, models_of: ListModels = models) -> Benchm
     # A folder that is not there ends the command before a shop is loaded.
     given = load_tuned(Path(config.tuned)) if config.tuned is not None else {}
     prepared = prepare(config)
-    shipped = None if config.budget or given else fitting_tuned([SHIPPED], facts=prepared.facts)
+    shipped = None if config.budget or given else fitting_tuned([SHIPPED], CLOSED_FORM, facts=prepared.facts)
     given = load_tuned(shipped) if shipped else given
     past, final = prepared.validation_task(), prepared.test_task()
     if not final.relevant.nnz:
         raise InputError(
-            "no user buys a product for the first time in the test part, so nothing can be compared on it; give an "
+            "no user buys a product in the test part that is to be found, so nothing can be compared on it; give an "
             "earlier --split.test-from, a lower --min-buyers, or more purchases"
         )
     own = models_of(prepared.graph, times_known=prepared.content.times_known, repeat=config.repeat)
@@ -225,7 +229,7 @@ def benchmark(config: BenchmarkConfig, models_of: ListModels = models) -> Benchm
         seeds = tuple(range(config.seed, config.seed + config.seeds))
         bench = Bench(past, final, content, seeds, folder)
         facts = _facts(config, prepared, final, found)
-        if {CLOSED_FORM, OURS} <= set(asked):
+        if OURS in asked and CLOSED_FORM in every:
             every[OURS], facts["networks, on validation"] = bench.networks(every[CLOSED_FORM], every[OURS])
         rows: list[ModelRow] = []
         if "table" in config.parts:

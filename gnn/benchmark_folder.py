@@ -6,7 +6,7 @@ import json
 import shutil
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -15,10 +15,12 @@ import numpy as np
 from gnn.benchmark_figures import figures
 from gnn.benchmark_report import as_markdown
 from gnn.comparison import Benchmark, ModelRow
+from gnn.locks import is_locked, locked
 from gnn.metrics import PerUser
 from gnn.model import Model
 from gnn.run import program_commit, program_versions, put_in_place
 from gnn.tune import file_name
+from gnn.tuned import as_plain
 from loaders.errors import InputError
 
 MANIFEST = "manifest.json"
@@ -50,7 +52,7 @@ class BenchmarkFolder:
             return None
         with _of_this_version(file):
             row = ModelRow.from_json(read_json(file))
-        return row if row.settings == settings_of(model) else None
+        return row if row.settings == as_plain(model) else None
 
     def keep(self, row: ModelRow, per_user: Mapping[str, PerUser]) -> None:
         """Write the row; a row that is there is whole, its users' numbers too."""
@@ -100,16 +102,20 @@ def working_folder(place: Path, *, config: Mapping[str, Any], facts: Mapping[str
     if (beside / MANIFEST).exists():
         _require_same(read_json(beside / MANIFEST).get("facts", {}), own, beside, place)
     beside.mkdir(parents=True, exist_ok=True)
-    write_json(beside / MANIFEST, {"commit": program_commit(), "versions": program_versions(), "facts": own})
+    with (beside.with_name(f".{place.name}.lock")).open("a+b") as locks:
+        if is_locked(locks, 0):
+            raise InputError(f"another benchmark is working in {str(beside)!r}; wait for it, or give another --folder")
+        with locked(locks, 0):
+            yield from _worked(beside, place, config=config, facts=own)
+
+
+def _worked(
+    beside: Path, place: Path, *, config: Mapping[str, Any], facts: Mapping[str, object]
+) -> Iterator[BenchmarkFolder]:
+    write_json(beside / MANIFEST, {"commit": program_commit(), "versions": program_versions(), "facts": dict(facts)})
     write_json(beside / "config.json", dict(config))
     yield BenchmarkFolder(beside)
     put_in_place(beside, place)
-
-
-def settings_of(model: Model) -> dict[str, Any]:
-    """Return a model's settings as JSON has them."""
-    settings: dict[str, Any] = json.loads(json.dumps(asdict(model)))  # type: ignore[call-overload]
-    return settings
 
 
 def read_json(file: Path) -> dict[str, Any]:

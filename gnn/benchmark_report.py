@@ -6,12 +6,11 @@ import math
 from collections.abc import Callable, Iterable, Sequence
 
 from gnn.comparison import TABLE, Benchmark, ModelRow
-from gnn.evaluate import OURS
+from gnn.evaluate import CLOSED_FORM, OURS
 from gnn.measured import MEASURE, Measured
 from gnn.metrics import Mean
 from gnn.network_alone import NAMES
 
-CLOSED_FORM = "closed form"
 PARTS_OF_OURS = (NAMES["linear"], CLOSED_FORM, OURS)
 """The network alone, the closed form alone, and both."""
 

@@ -26,6 +26,7 @@ from gnn.similarity import Features
 from gnn.task import Task, hide, weigh
 from gnn.whole_closed_form import WholeClosedForm, trend_of
 from kg.graph import Graph
+from loaders.errors import InputError
 
 Record = Callable[[str, EpochRecord], None]
 
@@ -81,6 +82,10 @@ class Cartograph:
 
     def for_graph(self, graph: Graph, *, timed: bool) -> Cartograph:
         """Return the same with a weight for each of the graph's links between products."""
+        for name in self.closed_form.links:
+            if name not in graph.links:
+                known = ", ".join(sorted(graph.links)) or "none"
+                raise InputError(f"closed_form.links has a weight of {name!r}; the links of the shop are: {known}")
         links = {name: self.closed_form.weight(name) for name in sorted(graph.links)}
         return replace(self, closed_form=replace(self.closed_form, links=links), timed=timed)
 

@@ -27,14 +27,12 @@ from scipy import sparse
 from scipy.linalg import lapack
 from torch import Tensor
 
+from gnn.similarity import WOODBURY_SHARE
 from loaders.errors import InputError
 
 BLOCK_PRODUCTS = 1024
 LARGEST_EXACT = 30_000
 """Rows of the largest matrix that is inverted: 3.6 GB of 32-bit floats."""
-
-WOODBURY_SHARE = 0.4
-"""Woodbury where the matrix it inverts has at most this part of the rows that G has."""
 
 SINGULAR = "the closed form cannot be solved with a ridge of {:g}: it is too small; give a larger --closed-form.ridge"
 
@@ -264,7 +262,7 @@ def _woodbury(bought: sparse.csr_array, similarities: Sequence[Similarity], *, r
         raise InputError(SINGULAR.format(ridge))
     right = torch.cholesky_inverse(factor).float() @ stacked.T
     diagonal = (1.0 - (stacked * right.T).sum(1).numpy()) / ridge
-    way = f"exact by Woodbury, {stacked.shape[1]} users and features for {num_products} products"
+    way = f"by Woodbury, {stacked.shape[1]} users and features for {num_products} products"
     return Woodbury(way, left, dense_left, right, ridge, diagonal.astype(np.float32))
 
 

@@ -174,7 +174,8 @@ class EdgeConfig:
     """Users in one step at the most."""
 
     passes: int = 6
-    """Passes over the users; 0 leaves out both networks, and the edges are the closed form's."""
+    """Passes over the users, fewer where they bought so much that each teaches much; 0 leaves out both networks, and
+    the edges are the closed form's."""
 
     clip: float = 1.0
     """Largest norm of a gradient."""
@@ -314,6 +315,7 @@ def _check_edges(config: EdgeConfig) -> None:
         _require(getattr(config, name) >= 0, f"edges.{name}", getattr(config, name), "0 or more")
     for name in ("learning_rate", "clip"):
         _require(getattr(config, name) > 0, f"edges.{name}", getattr(config, name), "more than 0")
+    _require(0 <= config.cold_share < 1, "edges.cold_share", config.cold_share, "0 or more and below 1")
     _require(0 < config.hidden_share < 1, "edges.hidden_share", config.hidden_share, "between 0 and 1")
 
 

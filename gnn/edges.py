@@ -18,6 +18,7 @@ from gnn.config import EdgeConfig
 from gnn.fit import EpochRecord
 from gnn.related import Related
 from kg.schema import SHARES
+from loaders.errors import InputError
 
 LEAST_STEPS = 40
 """Steps of a pass at the least: batches are smaller where users are few."""
@@ -141,6 +142,11 @@ def fit_edges(
                 optimizer.step()
                 schedule.step()
                 losses.append(float(loss.detach()))
+                if not np.isfinite(losses[-1]):
+                    raise InputError(
+                        f"the loss of the edge network became {losses[-1]}, so nothing can be learned; give a lower "
+                        f"--edges.learning-rate than {config.learning_rate:g}"
+                    )
                 progress.update()
                 done += 1
             if losses:
@@ -283,7 +289,7 @@ def reweighed(candidates: Candidates, weights: Float[np.ndarray, " edges"], *, p
 
 
 def _middling_score(candidates: Candidates, history: sparse.csr_array) -> float:
-    """Return the size of a score that stands out: the mean of each user's largest edge times its weight."""
+    """Return the size of a score that stands out: the mean over purchases of a(u, j) times the largest edge of j."""
     largest = np.zeros(candidates.num_products)
     np.maximum.at(
         largest, candidates.source, np.where(candidates.proposed_by == BY_BASE, np.abs(candidates.start), 0.0)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 import torch
@@ -27,6 +28,7 @@ from loaders.errors import run_command
 
 CUTOFFS = (10, 20)
 OURS = "Cartograph"
+CLOSED_FORM = "closed form"
 
 
 @dataclass(frozen=True)
@@ -56,6 +58,7 @@ def evaluate_all(
     history: sparse.csr_array,
     related: sparse.csr_array,
     network: FittedNetwork | None,
+    kind: Literal["linear", "sage", "hgt"],
 ) -> list[Row]:
     """Return the table: the baselines that are fitted in no time, the network alone, and ours by a(u, j) and R."""
     plain: list[Model] = [
@@ -66,7 +69,7 @@ def evaluate_all(
     ]
     recommenders: list[Recommender] = [
         *(model.fit(task, content, seed=0) for model in plain),
-        *([NetworkAlone(NAMES["linear"], history, network)] if network else []),
+        *([NetworkAlone(NAMES[kind], history, network)] if network else []),
         RelatedRecommender(OURS, history, related),
     ]
     return [evaluate(recommender, task) for recommender in recommenders]
@@ -99,6 +102,7 @@ def evaluate_run(folder: RunFolder, *, password_file: str | None = None) -> list
         history=task.history,
         related=related_matrix(edges, task.products),
         network=folder.network(),
+        kind=config.network.kind,
     )
 
 

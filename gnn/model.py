@@ -53,7 +53,7 @@ class Content:
         kept = self.__dict__.get("_kept")
         if kept is None or not np.array_equal(kept[0], task.products):
             made = product_features(self.graph, products=task.products, text=self.text[task.products])
-            if few_users(*task.history.shape):
+            if few_users(task.history.shape[0], made):
                 made = {name: compressed(matrix) for name, matrix in made.items()}
             kept = task.products, made
             object.__setattr__(self, "_kept", kept)

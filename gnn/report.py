@@ -55,7 +55,7 @@ def as_markdown(report: Report) -> str:
     parts = [
         f"# Run {report.run} on {report.shop}",
         facts,
-        "## Test: what users bought for the first time after the test moment (percent)",
+        "## Test: what users bought after the test moment (percent)",
         _table(report.test),
         "## Validation: what choices were made by (percent)",
         _table(report.validation),

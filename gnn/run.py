@@ -68,6 +68,9 @@ class Manifest:
     repeat: bool
     """Whether products that a user has bought may be recommended to her again."""
 
+    settings: dict[str, float]
+    """What a search or a choice found, and what a person gave in its place: the settings the model was fitted with."""
+
     weighing: Weighing
     epochs: int
     """Passes over the users in the final training of the graph network."""

@@ -20,12 +20,19 @@ RANK = 512
 """Directions that a relation is compressed to, where it is."""
 
 MANY_PRODUCTS = 8_192
-FEW_USERS = 0.25
+WOODBURY_SHARE = 0.4
+"""Woodbury is worth it where the matrix it inverts has at most this part of the rows that G has."""
 
 
-def few_users(num_users: int, num_products: int) -> bool:
-    """Return whether the users are so few that the features decide how large the matrix is that has to be inverted."""
-    return num_products > MANY_PRODUCTS and num_users <= FEW_USERS * num_products
+def few_users(num_users: int, features: Features) -> bool:
+    """Return whether Woodbury is worth it with compressed features, and not with these, in a shop of many products."""
+    num_products = next(
+        (len(matrix) if isinstance(matrix, np.ndarray) else matrix.shape[0] for matrix in features.values()), 0
+    )
+    sizes = [matrix.shape[1] for matrix in features.values()]
+    most = WOODBURY_SHARE * num_products
+    whole, small = (num_users + sum(each) for each in (sizes, [min(size, RANK) for size in sizes]))
+    return num_products > MANY_PRODUCTS and small <= most < whole
 
 
 def compressed(features: sparse.csr_array | np.ndarray) -> sparse.csr_array | np.ndarray:

@@ -5,12 +5,16 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TypeVar
 
-from gnn.compare import compare
+import numpy as np
+
 from gnn.measured import MEASURE, measure_lists
 from gnn.metrics import PerUser
 from gnn.model import Content, HasSimplerForms, Model
 from gnn.task import Task
 from gnn.tuned import Setting, with_settings
+
+CLEAR = 1.96
+"""Standard errors that a difference has to have."""
 
 AnyModel = TypeVar("AnyModel", bound=Model)
 
@@ -18,11 +22,12 @@ AnyModel = TypeVar("AnyModel", bound=Model)
 def simplified(
     model: AnyModel, task: Task, content: Content, *, seed: int, before: Mapping[str, Setting] | None = None
 ) -> tuple[AnyModel, tuple[str, ...]]:
-    """Return the model in the simplest of its forms that is not clearly worse, and what was taken out of it.
+    """Return the simplest form of the model that it is not clearly better than, and what was taken out of it.
 
-    The first form is the model as it was ``before`` a search, the others are its own. A form is taken unless the lower
-    end of the 95 % interval of the difference in NDCG@10, user by user, lies above 0: of many settings that were tried,
-    the best on a few users owe some of that to these users. A model that names no forms stays as it is.
+    The first form is the model as it was ``before`` a search, the others are its own, one after the other. A form is
+    taken if the mean of NDCG@10 falls from the model's own by less than 1.96 standard errors of the difference, user by
+    user: of many settings that were tried, the best on a few users owe some of that to these users. All forms are
+    compared with the model itself, so that small losses do not add up. A model that names no forms stays as it is.
     """
     some: Model = model
     if not isinstance(some, HasSimplerForms):
@@ -31,18 +36,19 @@ def simplified(
     def numbers(tried: Model) -> PerUser:
         return measure_lists(tried.fit(task, content, seed=seed), task).per_user[MEASURE]
 
-    def clearly_worse(tried: Model) -> bool:
-        return compare(own, numbers(tried), seed=seed).interval.low > 0
+    best, taken = numbers(model), []
 
-    own, taken = numbers(model), []
-    if before is not None and with_settings(model, before) != model and not clearly_worse(with_settings(model, before)):
+    def as_good(tried: Model) -> bool:
+        differences = (best - numbers(tried))[~np.isnan(best)]
+        return bool(differences.mean() <= CLEAR * differences.std() / np.sqrt(len(differences)))
+
+    if before is not None and with_settings(model, before) != model and as_good(with_settings(model, before)):
         model = with_settings(model, before)
-        own = numbers(model)
         taken.append("what the search changed")
     for name, change in _forms(model).items():
         simpler = with_settings(model, change)
-        if simpler != model and not clearly_worse(simpler):
-            model, own = simpler, numbers(simpler)
+        if simpler != model and as_good(simpler):
+            model = simpler
             taken.append(name)
     return model, tuple(taken)
 

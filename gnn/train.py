@@ -22,7 +22,7 @@ import tyro
 from gnn.cartograph import Cartograph, FittedCartograph
 from gnn.choose import choose_closed_form, choose_networks
 from gnn.config import HistoryConfig, TrainConfig
-from gnn.evaluate import evaluate, evaluate_all
+from gnn.evaluate import CLOSED_FORM, OURS, evaluate, evaluate_all
 from gnn.export import deliver, ranked_edges, related_by_id, write_recommended
 from gnn.fit import EpochRecord
 from gnn.history import Weighing
@@ -35,7 +35,7 @@ from gnn.show import three_explanations
 from gnn.split import Split, enough_buyers, split_purchases
 from gnn.task import Task, make_task
 from gnn.text import encode_texts
-from gnn.tuned import SHIPPED, fitting_tuned, load_tuned, load_verdict, setting_of, with_settings
+from gnn.tuned import FILE, SHIPPED, fits, fitting_tuned, load_tuned, load_verdict, setting_of, with_settings
 from kg.build import build_graph, results_by_position
 from kg.graph import Graph
 from kg.load import finding_text, load_graph
@@ -43,6 +43,8 @@ from kg.store import GraphStore, address_of, open_store
 from loaders.errors import InputError, run_command
 from loaders.shops import load_shop, shop_name
 from loaders.tables import Shop
+
+WITH_NETWORKS = "closed form and networks"
 
 
 @dataclass(frozen=True)
@@ -79,9 +81,7 @@ def train(config: TrainConfig) -> None:
                 graph.products["text"].to_list(), folder=config.encoder, cache=Path(config.cache), device=device
             )
         content = Content(graph, text, times_known=split.way == "by time", device=device)
-        found = Path(config.tuned) if config.tuned is not None else found_for(config, graph)
-        model = _given_model(config, graph, found, times_known=content.times_known)
-        settings = f"by search, in {found}"
+        model, settings, found = _given_model(config, graph, split, times_known=content.times_known)
 
         # Choices are made by models of the past alone, on the validation part.
         past = _task("validation", graph, split, config, model.history)
@@ -96,14 +96,16 @@ def train(config: TrainConfig) -> None:
                 past,
                 content,
                 wanted=config.networks,
-                known=load_verdict(found) if found else None,
+                known=load_verdict(found, model) if found else None,
                 seed=config.seed,
                 record=partial(_record, folder, "validation"),
             )
         with watch.stage("measure on validation"):
-            validation = _measured(past, content, networks.whole)
+            validation = _measured(past, content, networks.whole, config)
             if networks.whole.edges:
-                validation.insert(-1, evaluate(networks.alone, past))
+                whole = replace(validation.pop(), recommender=WITH_NETWORKS)
+                chosen = networks.whole if networks.model.edges.passes else networks.alone
+                validation += [evaluate(networks.alone, past), whole, replace(evaluate(chosen, past), recommender=OURS)]
 
         # The same, fitted again on all purchases before the test part; that part is looked at once, below.
         final = _task("test", graph, split, config, model.history)
@@ -111,10 +113,10 @@ def train(config: TrainConfig) -> None:
             fitted = networks.model.fit(final, content, seed=config.seed, record=partial(_record, folder, "test"))
             print(fitted.way)
         with watch.stage("measure on test"):
-            test = _measured(final, content, fitted) if len(split.test) else []
+            test = _measured(final, content, fitted, config) if len(split.test) else []
 
         manifest = _manifest(
-            config, name=name, store=store, graph=fingerprint, split=split, fitted=fitted,
+            config, networks.model, name=name, store=store, graph=fingerprint, split=split, fitted=fitted,
         )  # fmt: skip
         folder.write_manifest(manifest)
         folder.write_model(fitted.network, fitted.edges)
@@ -178,30 +180,54 @@ def without_links(graph: Graph, names: tuple[str, ...]) -> Graph:
     return replace(graph, links={name: edges for name, edges in graph.links.items() if name not in names})
 
 
-def _given_model(config: TrainConfig, graph: Graph, found: Path | None, *, times_known: bool) -> Cartograph:
-    """Return the model with the settings in the folder ``found``; those a person gave stay."""
+def _given_model(
+    config: TrainConfig, graph: Graph, split: Split, *, times_known: bool
+) -> tuple[Cartograph, str, Path | None]:
+    """Return the model with the settings that a search found, and where they are from; those a person gave stay."""
+    found = _found_settings(config, graph, split)
     model = Cartograph.of(config).for_graph(graph, timed=times_known)
     if found is None:
-        return model
+        return model, "", None
     every = load_tuned(found)
-    values = every.get(model.name) or every.get(model.closed_form_alone.name)
+    values = every.get(CLOSED_FORM)
     if values is None:
-        raise InputError(f"{str(found)!r} holds settings of {', '.join(every) or 'nothing'}, not of {model.name}")
+        raise InputError(f"{str(found)!r} holds settings of {', '.join(every) or 'nothing'}, not of {CLOSED_FORM!r}")
+    unknown = sorted(set(values) - set(model.space))
+    if unknown or not all(isinstance(value, int | float) for value in values.values()):
+        what = (
+            f"settings that {model.name} does not have here: {', '.join(unknown)}" if unknown else "what is no number"
+        )
+        raise InputError(f"{str(found / FILE)!r} holds {what}; tune again, or give another --tuned")
     own = Cartograph(repeat=config.repeat).for_graph(graph, timed=times_known)
     free = {name: value for name, value in values.items() if setting_of(model, name) == setting_of(own, name)}
-    return with_settings(model, free)
+    chosen = with_settings(model, free)
+    # They are checked as those of the command line are.
+    replace(config, history=chosen.history, closed_form=chosen.closed_form, related=chosen.related)
+    same = fits(found, CLOSED_FORM, facts=_shop_facts(config, graph, split))
+    return chosen, f"by search, in {found}" + ("" if same else ", on another shop or another split"), found
 
 
-def found_for(config: TrainConfig, graph: Graph) -> Path | None:
-    """Return the folder of the youngest search on this shop; of those that come with the program if there is none."""
-    facts = {
+def _shop_facts(config: TrainConfig, graph: Graph, split: Split) -> dict[str, object]:
+    """Return what has to be the same where settings were found (:data:`gnn.tuned.FACTS`)."""
+    return {
         "shop": shop_name(config.shop),
         "leave_out": sorted(config.leave_out),
         "repeat": config.repeat,
         "users_share": 1.0,
         "min_buyers": enough_buyers(graph, config.min_buyers),
+        "split": split.way,
+        "validation_from": split.validation_from,
+        "test_from": split.test_from,
+        "parts": [len(part) for part in (split.past, split.validation, split.test)],
+        "seed": config.seed,
     }
-    return fitting_tuned((Path(config.runs), SHIPPED), facts=facts)
+
+
+def _found_settings(config: TrainConfig, graph: Graph, split: Split) -> Path | None:
+    """Return the folder of the youngest search on this shop; of those that come with the program if there is none."""
+    if config.tuned is not None:
+        return Path(config.tuned)
+    return fitting_tuned((Path(config.runs), SHIPPED), CLOSED_FORM, facts=_shop_facts(config, graph, split))
 
 
 def _task(name: str, graph: Graph, split: Split, config: TrainConfig, history: HistoryConfig) -> Task:
@@ -222,9 +248,16 @@ def _record(folder: RunFolder, task: str, stage: str, epoch: EpochRecord) -> Non
     folder.append_epoch(f"{stage}, before {task}", epoch)
 
 
-def _measured(task: Task, content: Content, fitted: FittedCartograph) -> list[Row]:
+def _measured(task: Task, content: Content, fitted: FittedCartograph, config: TrainConfig) -> list[Row]:
     related = fitted.related.matrix(len(task.products))
-    return evaluate_all(task, content, history=fitted.history, related=related, network=fitted.network)
+    return evaluate_all(
+        task,
+        content,
+        history=fitted.history,
+        related=related,
+        network=fitted.network,
+        kind=config.network.kind,
+    )
 
 
 def choose_device(wanted: str) -> torch.device:
@@ -252,13 +285,14 @@ def require_something_to_learn(task: Task, *, min_buyers: int) -> None:
         )
     if not task.relevant.nnz:
         raise InputError(
-            "no user buys a product for the first time in the validation part, so nothing can be chosen by it; give an "
-            "earlier --split.validation-from, a lower --min-buyers, or more purchases"
+            "no user buys a product in the validation part that is to be found, so nothing can be chosen by it; "
+            "give an earlier --split.validation-from, a lower --min-buyers, or more purchases"
         )
 
 
 def _manifest(
     config: TrainConfig,
+    model: Cartograph,
     *,
     name: str,
     store: GraphStore,
@@ -277,6 +311,7 @@ def _manifest(
         split=split.way,
         learned_before=split.test_from,
         repeat=config.repeat,
+        settings={name: setting_of(model, name) for name in model.space},
         weighing=fitted.weighing,
         epochs=fitted.network.epochs if fitted.network else 0,
     )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, fields, is_dataclass, replace
+from dataclasses import asdict, dataclass, fields, is_dataclass, replace
 from pathlib import Path
 from typing import Any, TypeVar, cast
 
@@ -14,7 +14,10 @@ from loaders.errors import InputError
 
 FILE = "tuned.json"
 VERDICT = "networks.json"
-FACTS = ("shop", "leave_out", "repeat", "users_share", "min_buyers")
+FACTS = (
+    *("shop", "leave_out", "repeat", "users_share", "min_buyers"),
+    *("split", "validation_from", "test_from", "parts"),
+)
 """What has to be the same where settings were found and where they are used."""
 
 SHIPPED = Path(__file__).parent.parent / "tuned"
@@ -114,36 +117,50 @@ def load_tuned(folder: Path) -> dict[str, Settings]:
     return {name: entry["settings"] for name, entry in _read(folder / FILE).items()}
 
 
-def fitting_tuned(places: Iterable[Path], *, facts: Mapping[str, object]) -> Path | None:
-    """Return the folder of the youngest ``tuned.json`` in the first place that has one of this shop; None without.
+def fitting_tuned(places: Iterable[Path], model: str, *, facts: Mapping[str, object]) -> Path | None:
+    """Return the folder of the youngest settings of ``model`` in the first place that has some; None without.
 
-    It is of this shop if all its entries agree with ``facts`` on :data:`FACTS`.
+    They must have been found on the same shop and the same split, so that none are chosen by what is to be measured.
+    What cannot be read, or is not finished, is passed over.
     """
     for place in places:
-        found = [
-            folder
-            for folder in sorted(place.glob("*/"))
-            if (folder / FILE).exists()
-            and all(entry.get(name) == facts[name] for entry in _read(folder / FILE).values() for name in FACTS)
-        ]
+        found = [folder for folder in sorted(place.glob("[!.]*/")) if fits(folder, model, facts=facts)]
         if found:
             return max(found, key=lambda folder: (folder / FILE).stat().st_mtime)
     return None
 
 
-def save_verdict(folder: Path, *, helps: bool, why: str) -> None:
-    """Write down whether the networks of ours help on the validation part of the shop that the folder is of."""
-    (folder / VERDICT).write_text(json.dumps({"helps": helps, "why": why}, indent=2) + "\n", encoding="utf-8")
+def fits(folder: Path, model: str, *, facts: Mapping[str, object]) -> bool:
+    """Return whether the folder holds settings of ``model`` that were found on these facts."""
+    try:
+        entry = _read(folder / FILE).get(model, {})
+    except InputError:
+        return False
+    # Where no times are known, the seed draws the parts.
+    names = FACTS if facts["split"] == "by time" else (*FACTS, "seed")
+    return bool(entry) and all(name in entry and entry[name] == facts[name] for name in names)
 
 
-def load_verdict(folder: Path) -> tuple[bool, str] | None:
-    """Return whether the networks help, and why; None where the folder does not say."""
+def as_plain(model: Model) -> dict[str, Any]:
+    """Return a model's settings as JSON has them."""
+    settings: dict[str, Any] = json.loads(json.dumps(asdict(model)))  # type: ignore[call-overload]
+    return settings
+
+
+def save_verdict(folder: Path, whole: Model, *, helps: bool, why: str) -> None:
+    """Write down whether the networks of ``whole`` help on the validation part of the shop that the folder is of."""
+    page = {"helps": helps, "why": why, "settings": as_plain(whole)}
+    (folder / VERDICT).write_text(json.dumps(page, indent=2) + "\n", encoding="utf-8")
+
+
+def load_verdict(folder: Path, whole: Model) -> tuple[bool, str] | None:
+    """Return whether the networks of ``whole`` help, and why; None where nobody looked at it with these settings."""
     file = folder / VERDICT
     if not file.exists():
         return None
     try:
         values = json.loads(file.read_text(encoding="utf-8"))
-        return bool(values["helps"]), str(values["why"])
+        return (bool(values["helps"]), str(values["why"])) if values["settings"] == as_plain(whole) else None
     except (KeyError, TypeError, ValueError) as error:
         raise InputError(f"{str(file)!r} does not say whether networks help ({error}); delete it") from error
 

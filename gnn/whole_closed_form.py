@@ -81,7 +81,17 @@ class WholeClosedForm:
         content = {name: getattr(self.closed_form, name) for name in ("brand", "category", "words", "meaning")}
         links = {f"links.{name}": weight for name, weight in self.closed_form.links.items()}
         tenth = {f"closed_form.{name}": weight / 10 for name, weight in {**content, **links}.items()}
-        return {"nine tenths of content": tenth, **({"trend": {"related.trend": 0.0}} if self.timed else {})}
+        own = HistoryConfig()
+        timed: dict[str, Mapping[str, float]] = {
+            "trend": {"related.trend": 0.0},
+            "weights of purchases in X": {"closed_form.exponent": 0.0},
+            "a search's a(u, j)": {"history.exponent": own.exponent, "history.half_life_days": own.half_life_days},
+        }
+        return {
+            "nine tenths of content": tenth,
+            "rows' power": {"closed_form.row_power": 0.0},
+            **(timed if self.timed else {}),
+        }
 
     def fit(self, task: Task, content: Content, *, seed: int) -> Recommender:  # noqa: ARG002
         """Return B learned from what ``task`` knows; there is no chance in it."""

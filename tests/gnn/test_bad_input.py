@@ -92,7 +92,7 @@ def crowd(*days: str) -> list[tuple[str, str, str]]:
         (
             crowd("2024-03-01", "2024-03-02", "2024-03-03", "2024-03-04", "2024-03-05"),
             {"validation_from": "2024-03-05", "test_from": "2024-07-01"},
-            "no user buys a product for the first time in the validation part",
+            "no user buys a product in the validation part that is to be found",
         ),
     ],
     ids=["empty", "one user", "all after the cutoff", "all before the cutoff", "nothing new after the cutoff"],

@@ -78,12 +78,14 @@ def test_content_that_outweighs_all_purchases_is_taken_out_and_a_trend_that_help
     heavy = replace(Cartograph(), closed_form=ClosedFormConfig(brand=50.0, category=50.0, words=50.0, meaning=50.0))
     model, task, content = heavy.for_graph(GRAPH, timed=True), past(GRAPH), content_of(GRAPH)
     found = choose_closed_form(model, task, content, seed=0)
-    assert found.taken_out == ("nine tenths of content", "trend")
+    assert found.taken_out == ("nine tenths of content", "trend", "weights of purchases in X")
     assert found.model.closed_form.brand == 5.0
     assert found.model.closed_form.links == {"ALSO_VIEWED": pytest.approx(0.03)}
     assert found.model.related.trend == 0.0
     assert found.in_words().startswith("by a few tries with the closed form (NDCG@10 % on validation): as given ")
-    assert found.in_words().endswith("no clear help, so taken out: nine tenths of content, trend")
+    assert found.in_words().endswith(
+        "no clear help, so taken out: nine tenths of content, trend, weights of purchases in X"
+    )
 
 
 @dataclass(frozen=True)

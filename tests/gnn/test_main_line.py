@@ -17,6 +17,7 @@ from gnn.config import NetworkConfig, RelatedConfig, SplitConfig, TrainConfig
 from gnn.evaluate import evaluate_run
 from gnn.export import ExportConfig, export_run
 from gnn.run import RunFolder
+from gnn.split import split_purchases
 from gnn.train import train
 from kg.cypher import read_query, with_values
 from kg.explain import ALL_ROWS, explain, recommend, score_parameters
@@ -25,6 +26,7 @@ from kg.schema import SHARES
 from kg.store import GraphStore, open_store
 from loaders.errors import InputError
 from loaders.synthetic import synthetic_shop
+from tests.gnn.shops import graph_of
 
 K = 10
 
@@ -314,7 +316,12 @@ def test_without_times_cypher_scores_as_the_delivery_does_also_when_pasted(place
 def test_what_a_search_found_on_this_shop_is_used_and_what_a_person_gave_stays(tmp_path: Path, place: Path) -> None:
     (tmp_path / "text").symlink_to(place / "text")
     found = {"closed_form.ridge": 33.0, "related.trend": 0.25, "history.exponent": 0.75}
-    facts = {"shop": "synthetic", "leave_out": [], "repeat": False, "users_share": 1.0, "min_buyers": 5}
+    split = split_purchases(graph_of(synthetic_shop()), SplitConfig(), seed=0)
+    facts = {
+        "shop": "synthetic", "leave_out": [], "repeat": False, "users_share": 1.0, "min_buyers": 5, "split": split.way,
+        "validation_from": split.validation_from, "test_from": split.test_from,
+        "parts": [len(part) for part in (split.past, split.validation, split.test)],
+    }  # fmt: skip
     for name, values, on in (
         ("other", {"closed_form.ridge": 99.0}, facts | {"repeat": True}),
         ("tune-synthetic", found, facts),
@@ -327,7 +334,30 @@ def test_what_a_search_found_on_this_shop_is_used_and_what_a_person_gave_stays(t
     assert report.facts["settings found"] == f"by search, in {tmp_path / 'runs' / 'tune-synthetic'}"
     assert "closed_form.ridge 33" in report.facts["settings"]
     assert "related.trend 0," in report.facts["settings"]
-    assert run_of(tmp_path).manifest().weighing.exponent == 0.75
+    manifest = run_of(tmp_path).manifest()
+    assert manifest.weighing.exponent == 0.75
+    assert (manifest.settings["closed_form.ridge"], manifest.settings["related.trend"]) == (33.0, 0.0)
+
+
+@pytest.mark.parametrize(
+    ("found", "sentence"),
+    [
+        (
+            {"closed_form.links.NOWHERE": 1.0},
+            "holds settings that Cartograph does not have here: closed_form.links.NOWHERE",
+        ),
+        ({"closed_form.rigde": 1.0}, "holds settings that Cartograph does not have here: closed_form.rigde"),
+        ({"closed_form.ridge": "abc"}, "holds what is no number"),
+        ({"closed_form.ridge": -5.0}, "closed_form.ridge is -5.0; give more than 0"),
+    ],
+)
+def test_settings_that_cannot_be_are_one_sentence(
+    found: dict[str, Any], sentence: str, tmp_path: Path, place: Path
+) -> None:
+    (tmp_path / "text").symlink_to(place / "text")
+    (tmp_path / "tuned.json").write_text(json.dumps({"closed form": {"settings": found}}))
+    with pytest.raises(InputError, match=sentence):
+        train(settings(tmp_path, tuned=str(tmp_path)))
 
 
 def test_products_may_be_recommended_again_and_cypher_agrees(tmp_path: Path, place: Path) -> None:

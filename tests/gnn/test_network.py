@@ -200,3 +200,13 @@ def test_the_gradient_of_the_loss_is_torchs_own(seed: int) -> None:
     for loss in (found, expected):
         loss.backward()
     torch.testing.assert_close(ours.grad, theirs.grad)
+
+
+def test_a_user_who_has_every_product_moves_nothing() -> None:
+    scores = torch.randn(2, 3, generator=torch.Generator().manual_seed(0)).requires_grad_()
+    loss = hidden_product_loss(scores * 1.0, known=pairs([0, 0, 0], [0, 1, 2]), wanted=pairs([1], [2]))
+    loss.backward()
+    assert torch.isfinite(loss)
+    assert scores.grad is not None
+    assert not scores.grad[0].any()
+    assert torch.isfinite(scores.grad).all()

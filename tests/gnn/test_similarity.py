@@ -104,7 +104,19 @@ def test_many_features_of_few_directions_are_compressed_without_loss_and_few_sta
 
 
 @pytest.mark.parametrize(
-    ("users", "products", "few"), [(2_469, 23_118, True), (22_363, 12_101, False), (10, 100, False)]
+    ("users", "products", "features", "few"),
+    [
+        (2_400, 23_000, (1_200, 1_700, 5_200, 384), True),  # 10,884 rows to invert; 4,320 of them compressed
+        (2_400, 23_000, (1_200, 1_700, 384), False),  # 5,684 are few enough as they are
+        (22_000, 12_000, (1_200, 30_000), False),  # the users alone are too many
+        (100, 900, (600,), False),  # so few products are inverted in no time
+    ],
 )
-def test_users_are_few_where_features_would_decide_the_size(users: int, products: int, few: bool) -> None:  # noqa: FBT001
-    assert few_users(users, products) is few
+def test_features_are_compressed_where_that_makes_woodbury_worth_it(
+    users: int,
+    products: int,
+    features: tuple[int, ...],
+    few: bool,  # noqa: FBT001
+) -> None:
+    given = {str(number): sparse.csr_array((products, size)) for number, size in enumerate(features)}
+    assert few_users(users, given) is few

@@ -483,12 +483,17 @@ def test_bad_words_end_the_command_in_one_sentence(words: tuple[str, ...], sente
 
 
 def test_the_youngest_search_on_this_shop_is_found_in_the_first_place_that_has_one(tmp_path: Path) -> None:
-    facts = {"shop": "s", "leave_out": ["X"], "repeat": False, "users_share": 1.0, "min_buyers": 5}
+    facts = {
+        "shop": "s", "leave_out": ["X"], "repeat": False, "users_share": 1.0, "min_buyers": 5, "split": "by time",
+        "validation_from": 3, "test_from": 5, "parts": [9, 2, 2], "seed": 0,
+    }  # fmt: skip
     for age, (name, other) in enumerate(
         (
+            ("a/.young.part", {}),
             ("a/young", {}),
             ("a/old", {}),
             ("a/sample", {"users_share": 0.2}),
+            ("a/later", {"test_from": 6}),  # chosen by what is to be measured here
             ("b/another", {"repeat": True}),
             ("b/far", {}),
         )
@@ -498,17 +503,27 @@ def test_the_youngest_search_on_this_shop_is_found_in_the_first_place_that_has_o
         file.write_text(json.dumps({"Hill": {"settings": {}, **facts, **other}}))
         os.utime(file, (1_000_000 - age, 1_000_000 - age))
     (tmp_path / "a" / "empty").mkdir()
+    (tmp_path / "a" / "broken").mkdir()
+    (tmp_path / "a" / "broken" / "tuned.json").write_text("{")
     places = (tmp_path / "a", tmp_path / "b", tmp_path / "nowhere")
-    assert fitting_tuned(places, facts=facts) == tmp_path / "a" / "young"
-    assert fitting_tuned(places, facts=facts | {"repeat": True}) == tmp_path / "b" / "another"
-    assert fitting_tuned(places[1:], facts=facts) == tmp_path / "b" / "far"
-    assert fitting_tuned(places, facts=facts | {"shop": "t"}) is None
+    assert fitting_tuned(places, "Hill", facts=facts) == tmp_path / "a" / "young"
+    assert fitting_tuned(places, "Hill", facts=facts | {"repeat": True}) == tmp_path / "b" / "another"
+    assert fitting_tuned(places[1:], "Hill", facts=facts) == tmp_path / "b" / "far"
+    assert fitting_tuned(places, "Hill", facts=facts | {"shop": "t"}) is None
+    assert fitting_tuned(places, "Dale", facts=facts) is None
+    # Where chance draws the parts, another seed has others.
+    by_chance = facts | {"split": "by chance"}
+    (tmp_path / "c" / "one").mkdir(parents=True)
+    (tmp_path / "c" / "one" / "tuned.json").write_text(json.dumps({"Hill": {"settings": {}, **by_chance}}))
+    assert fitting_tuned([tmp_path / "c"], "Hill", facts=by_chance) == tmp_path / "c" / "one"
+    assert fitting_tuned([tmp_path / "c"], "Hill", facts=by_chance | {"seed": 1}) is None
 
 
-def test_whether_networks_help_is_kept_beside_the_settings(tmp_path: Path) -> None:
-    assert load_verdict(tmp_path) is None
-    save_verdict(tmp_path, helps=True, why="kept: NDCG@10 +1.00")
-    assert load_verdict(tmp_path) == (True, "kept: NDCG@10 +1.00")
+def test_whether_networks_help_is_kept_beside_the_settings_and_is_of_no_others(tmp_path: Path) -> None:
+    assert load_verdict(tmp_path, Hill()) is None
+    save_verdict(tmp_path, Hill(), helps=True, why="kept: NDCG@10 +1.00")
+    assert load_verdict(tmp_path, Hill()) == (True, "kept: NDCG@10 +1.00")
+    assert load_verdict(tmp_path, replace(Hill(), foot=Foot(width=2.0))) is None
     (tmp_path / "networks.json").write_text('{"helps": 1')
     with pytest.raises(InputError, match=r"networks.json' does not say whether networks help .*; delete it"):
-        load_verdict(tmp_path)
+        load_verdict(tmp_path, Hill())
