@@ -22,9 +22,9 @@ from gnn.model import Content, Space
 from gnn.network_alone import NetworkAlone
 from gnn.ranking import RelatedRecommender
 from gnn.related import Related, related_edges
+from gnn.searched_form import SearchedForm, trend_of
 from gnn.similarity import Features
 from gnn.task import Task, hide, weigh
-from gnn.whole_closed_form import WholeClosedForm, trend_of
 from kg.graph import Graph
 from loaders.errors import InputError
 
@@ -95,9 +95,9 @@ class Cartograph:
         return replace(self, edges=replace(self.edges, passes=0), name="closed form")
 
     @property
-    def to_search(self) -> WholeClosedForm:
-        """The closed form alone with whole rows: what making and cutting edges would cost is for more trials."""
-        return WholeClosedForm(self.history, self.closed_form, self.related, timed=self.timed, repeat=self.repeat)
+    def to_search(self) -> SearchedForm:
+        """The closed form alone, its edges not split into shares: the time is for more trials."""
+        return SearchedForm(self.history, self.closed_form, self.related, timed=self.timed, repeat=self.repeat)
 
     @property
     def random(self) -> bool:

@@ -12,10 +12,10 @@ from gnn.evaluate import evaluate
 from gnn.measured import MEASURE, measure_lists, recall_of
 from gnn.metrics import PerUser
 from gnn.model import Content
+from gnn.searched_form import SearchedForm
 from gnn.simplify import simplified
 from gnn.task import Task
 from gnn.tuned import Settings, setting_of, with_settings
-from gnn.whole_closed_form import WholeClosedForm
 
 CHANGES: Mapping[str, Settings] = {
     "ridge 20": {"closed_form.ridge": 20.0},
@@ -77,7 +77,7 @@ def choose_closed_form(model: Cartograph, task: Task, content: Content, *, seed:
     """
     best = model.to_search
 
-    def ndcg(tried: WholeClosedForm) -> float:
+    def ndcg(tried: SearchedForm) -> float:
         return evaluate(tried.fit(task, content, seed=seed), task).measures[MEASURE].value
 
     tried = {"as given": ndcg(best)}

@@ -100,6 +100,16 @@ class HasSearchForm(Protocol):
 
 
 @runtime_checkable
+class HasStarts(Protocol):
+    """A model that knows more places than one where a search may begin."""
+
+    @property
+    def starts(self) -> tuple[Mapping[str, float], ...]:
+        """Settings to try first, beside the model's own; what is not named is as in these."""
+        ...
+
+
+@runtime_checkable
 class HasSimplerForms(Protocol):
     """A model with parts that have to earn their place."""
 

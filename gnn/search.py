@@ -22,7 +22,7 @@ from optuna.trial import FrozenTrial, TrialState
 from tqdm import tqdm
 
 from gnn.locks import is_locked, locked
-from gnn.model import Model, Range, Space
+from gnn.model import HasStarts, Model, Range, Space
 from gnn.tuned import Setting, Settings, Tuned, setting_of, with_settings
 from loaders.errors import InputError
 
@@ -71,7 +71,8 @@ def search(
     seed: int,
     facts: Mapping[str, object] | None = None,
 ) -> Tuned:
-    """Return the settings in ``model.space`` with the highest ``score``; the model's own are tried first.
+    """Return the settings in ``model.space`` with the highest ``score``; the model's own are tried first,
+    then its other starts.
 
     Most trials are small steps from the best settings so far, each fourth one is drawn by TPE (Bergstra et al. 2011, on
     all settings together): few trials find more near good settings. All is kept in the file ``study``. A later call
@@ -82,7 +83,8 @@ def search(
     """
     budget = Budget(trials, minutes)
     space = {name: _distribution(where) for name, where in model.space.items()}
-    defaults = _defaults(model, space)
+    starts = [_defaults(model, space)]
+    starts += [starts[0] | dict(each) for each in (model.starts if isinstance(model, HasStarts) else ())]
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     identity = {
         "model": model.name,
@@ -95,12 +97,12 @@ def search(
             opened = _open_study(study, json.loads(json.dumps(identity, default=repr)))
         with tqdm(total=trials, desc=f"search {model.name}", unit="trial", disable=None) as progress:
             while True:
-                with _next_trial(opened, locks, space=space, defaults=defaults, budget=budget, seed=seed) as trial:
+                with _next_trial(opened, locks, space=space, starts=starts, budget=budget, seed=seed) as trial:
                     if trial is None:
                         break
                     _try(trial, model, score, opened, locks)
                 _show(opened, progress)
-        return _best(opened, model, defaults)
+        return _best(opened, model, starts[0])
 
 
 @contextmanager
@@ -109,7 +111,7 @@ def _next_trial(
     locks: BufferedRandom,
     *,
     space: Mapping[str, BaseDistribution],
-    defaults: Settings,
+    starts: list[Settings],
     budget: Budget,
     seed: int,
 ) -> Iterator[optuna.Trial | None]:
@@ -124,9 +126,7 @@ def _next_trial(
                 if not is_locked(locks, each.number + 1):
                     study.tell(each.number, state=TrialState.FAIL)
             tried = study.get_trials(deepcopy=False, states=TRIED)
-            trial = (
-                _new_settings(study, tried, space=space, defaults=defaults, seed=seed) if budget.allows(tried) else None
-            )
+            trial = _new_settings(study, tried, space=space, starts=starts, seed=seed) if budget.allows(tried) else None
             if trial is not None:
                 running.enter_context(locked(locks, trial.number + 1))
         yield trial
@@ -137,14 +137,15 @@ def _new_settings(
     tried: list[FrozenTrial],
     *,
     space: Mapping[str, BaseDistribution],
-    defaults: Settings,
+    starts: list[Settings],
     seed: int,
 ) -> optuna.Trial | None:
     """Return a trial of settings that were not tried before, or None where there seem to be none."""
     before = [each.params for each in tried]
-    if defaults not in before:
-        study.enqueue_trial(defaults)
-        return study.ask(dict(space))
+    for start in starts:
+        if start not in before:
+            study.enqueue_trial(start)
+            return study.ask(dict(space))
     for draw in range(DRAWS if space else 0):
         # Seeded anew for each: a second process, or one that goes on, must not draw what the first one drew.
         own = int(np.random.SeedSequence([seed, len(tried), draw]).generate_state(1)[0])

@@ -1,4 +1,4 @@
-"""The closed form with whole rows, as it is searched: no edge is made and none is cut off, which would take longer."""
+"""The closed form as it is searched: its edges are cut as they will be, and not split into shares, to save time."""
 
 from __future__ import annotations
 
@@ -6,15 +6,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 import numpy as np
-from jaxtyping import Float, Int
-from scipy import sparse
+from jaxtyping import Float
 
 from gnn.base import fit_base
 from gnn.config import ClosedFormConfig, HistoryConfig, RelatedConfig
 from gnn.history import Weighing, trend
 from gnn.model import Content, Range, Space
-from gnn.ranking import Recommender
-from gnn.related import Base
+from gnn.ranking import Recommender, RelatedRecommender
+from gnn.related import related_edges
 from gnn.task import Task, weigh
 
 WEIGHT = Range(0.0001, 5.0, log=True)
@@ -22,26 +21,7 @@ WEIGHT = Range(0.0001, 5.0, log=True)
 
 
 @dataclass(frozen=True)
-class WholeRows:
-    """What was learned: all of B."""
-
-    name: str
-    history: sparse.csr_array
-    """a(u, j), users × products."""
-
-    base: Base
-    factor: Float[np.ndarray, " products"]
-    own: float
-
-    def scores(self, users: Int[np.ndarray, " users"]) -> Float[np.ndarray, "users products"]:
-        """Return Σ a(u, j) B(j, i) · factor(i), and ``own`` · a(u, i)."""
-        history = self.history[users]
-        scores: np.ndarray = self.base.scores(history) * self.factor
-        return scores + self.own * history.toarray() if self.own else scores
-
-
-@dataclass(frozen=True)
-class WholeClosedForm:
+class SearchedForm:
     """The settings of the closed form alone."""
 
     history: HistoryConfig = field(default_factory=HistoryConfig)
@@ -76,6 +56,13 @@ class WholeClosedForm:
         }
 
     @property
+    def starts(self) -> tuple[Mapping[str, float], ...]:
+        """Where a search looks first beside its own settings: at purchases alone."""
+        weights = [name for name in self.space if name.rpartition(".")[0] in ("closed_form", "closed_form.links")]
+        alone = {name: WEIGHT.low for name in weights if self.space[name] is WEIGHT}
+        return ({**alone, "closed_form.ridge": 20.0, "closed_form.row_power": 0.0},)
+
+    @property
     def simpler(self) -> Mapping[str, Mapping[str, float]]:
         """Content stays, at a tenth of its weight: by it products are found that nobody has bought."""
         content = {name: getattr(self.closed_form, name) for name in ("brand", "category", "words", "meaning")}
@@ -94,14 +81,17 @@ class WholeClosedForm:
         }
 
     def fit(self, task: Task, content: Content, *, seed: int) -> Recommender:  # noqa: ARG002
-        """Return B learned from what ``task`` knows; there is no chance in it."""
-        return WholeRows(
-            self.name,
-            weigh(task, Weighing.of(self.history, times_known=content.times_known)),
-            fit_base(task, content.features(task), self.closed_form, times_known=content.times_known),
-            trend_of(task, content, self.related) ** self.related.trend,
-            self.related.own if task.repeat else 0.0,
+        """Return the edges learned from what ``task`` knows; there is no chance in it."""
+        base = fit_base(task, content.features(task), self.closed_form, times_known=content.times_known)
+        related = related_edges(
+            base,
+            per_product=self.related.per_product,
+            factor=trend_of(task, content, self.related) ** self.related.trend,
+            own=self.related.own if task.repeat else 0.0,
+            with_shares=False,
         )
+        history = weigh(task, Weighing.of(self.history, times_known=content.times_known))
+        return RelatedRecommender(self.name, history, related.matrix(len(task.products)))
 
 
 def trend_of(task: Task, content: Content, config: RelatedConfig) -> Float[np.ndarray, " products"]:
