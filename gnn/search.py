@@ -71,8 +71,7 @@ def search(
     seed: int,
     facts: Mapping[str, object] | None = None,
 ) -> Tuned:
-    """Return the settings in ``model.space`` with the highest ``score``; the model's own are tried first,
-    then its other starts.
+    """Return the settings in ``model.space`` with the highest ``score``; own settings and starts are tried first.
 
     Most trials are small steps from the best settings so far, each fourth one is drawn by TPE (Bergstra et al. 2011, on
     all settings together): few trials find more near good settings. All is kept in the file ``study``. A later call
