@@ -117,7 +117,12 @@ def search_all(
             failed[model.name] = str(error)
             continue
         found[model.name], taken_out = _simplified(found[model.name], task, content, before=model, seed=seed)
-        save_tuned(folder, found[model.name], facts={**facts, "taken_out": list(taken_out), "commit": program_commit()})
+        save_tuned(
+            folder,
+            model.name,
+            found[model.name],
+            facts={**facts, "taken_out": list(taken_out), "commit": program_commit()},
+        )
         print(f"{model.name}: {_in_words(found[model.name])}", flush=True)
     return found, failed
 

@@ -90,8 +90,8 @@ def apply_tuned(models: Iterable[AnyModel], tuned: Mapping[str, Settings]) -> tu
     return tuple(with_settings(model, tuned.get(model.name, {})) for model in models)
 
 
-def save_tuned(folder: Path, found: Tuned, *, facts: Mapping[str, object]) -> None:
-    """Write what was found for one model to the folder's ``tuned.json``, beside that of other models.
+def save_tuned(folder: Path, name: str, found: Tuned, *, facts: Mapping[str, object]) -> None:
+    """Write what was found for the model ``name`` to the folder's ``tuned.json``, beside that of other models.
 
     ``facts`` say what it was found on. The file is whole at every moment, also where several processes write to it.
     """
@@ -108,7 +108,7 @@ def save_tuned(folder: Path, found: Tuned, *, facts: Mapping[str, object]) -> No
     beside = folder / f".{FILE}.part"
     with (folder / f".{FILE}.lock").open("a+b") as locks, locked(locks, 0):
         entries = _read(file) if file.exists() else {}
-        beside.write_text(json.dumps(entries | {found.model.name: entry}, indent=2) + "\n", encoding="utf-8")
+        beside.write_text(json.dumps(entries | {name: entry}, indent=2) + "\n", encoding="utf-8")
         beside.replace(file)
 
 
