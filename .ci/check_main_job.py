@@ -63,7 +63,7 @@ def check_cypher(folder: Path) -> None:
             if place % 5:
                 continue
             values = {"user": user, "product": best, "run": run.name, "now": float(run.now), "level": 2, "limit": 10}
-            values |= {"half_life": run.half_life, "exponent": run.exponent}
+            values |= {"half_life": run.half_life, "exponent": run.exponent, "repeat": run.repeat}
             for name, text in texts.items():
                 found = store.query(text, {key: values[key] for key in parameters_of(text)})
                 if not same_rows(found, ANSWERS[name](known, values).head(10)):

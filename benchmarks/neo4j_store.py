@@ -137,6 +137,7 @@ def main(config: BenchmarkConfig) -> None:
                 "now": float(run.now),
                 "half_life": run.half_life,
                 "exponent": run.exponent,
+                "repeat": run.repeat,
                 "level": 2,
                 "limit": 10,
             }

@@ -161,9 +161,10 @@ def recommend(known: Known, values: Values) -> pl.DataFrame:
         known.related.join(bought, left_on="source", right_on="product")
         .group_by(product="target")
         .agg((pl.col("factor") * pl.col("weight")).sum().alias("score"))
-        .join(bought, on="product", how="anti")
         .join(known.names, on="product")
     )
+    if not values["repeat"]:
+        scores = scores.join(bought, on="product", how="anti")
     return scores.sort("score", "product", descending=[True, False]).select("product", "name", "score")
 
 

@@ -52,6 +52,7 @@ def values() -> list[Values]:
             "product": str(product),
             "now": float(RUN.now if place % 2 else RUN.now + 52 * WEEK),
             "level": 1 + place % 2,
+            "repeat": place % 3 == 0,
             "limit": 100,
         }
         for place, (user, product) in enumerate(zip(users, products, strict=True))

@@ -504,7 +504,7 @@ def test_a_write_back_that_was_killed_is_never_seen_and_is_cleaned_by_the_next(
 
 
 def recommend_values(run: str) -> dict[str, object]:
-    return {"user": "ann", "run": run, "now": 1e12, "half_life": 86400.0, "exponent": 0.5, "limit": 10}
+    return {"user": "ann", "run": run, "now": 1e12, "half_life": 86400.0, "exponent": 0.5, "repeat": False, "limit": 10}
 
 
 def test_the_query_of_an_explanation_can_be_pasted_even_after_a_second_write(

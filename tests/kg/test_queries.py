@@ -22,6 +22,7 @@ from tests.kg.small_shop import DAY, FIRST_RUN, PRODUCTS, RELATED, run_record, s
 TEA, POT = sqrt(0.25 + 0.5), sqrt(0.125)
 VALUES = {"user": "ann", "product": "mug", "run": "first", "now": 10.0 * DAY, "half_life": 1.0 * DAY} | {
     "exponent": 0.5,
+    "repeat": False,
     "level": 1,
     "limit": 10,
 }
