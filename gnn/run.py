@@ -245,6 +245,8 @@ def new_run(config: TrainConfig, name: str) -> Iterator[RunFolder]:
     try:
         folder = RunFolder(beside)
         folder.write_config(config)
+        # There also where no network is trained, with no line.
+        (beside / "metrics.jsonl").touch()
         yield folder
         put_in_place(beside, place)
     finally:

@@ -336,6 +336,7 @@ def test_what_a_search_found_on_this_shop_is_used_and_what_a_person_gave_stays(t
     assert "related.trend 0," in report.facts["settings"]
     manifest = run_of(tmp_path).manifest()
     assert manifest.weighing.exponent == 0.75
+    assert not (tmp_path / "runs" / "synthetic" / "metrics.jsonl").read_text(), "no network was trained"
     assert (manifest.settings["closed_form.ridge"], manifest.settings["related.trend"]) == (33.0, 0.0)
 
 
