@@ -34,7 +34,7 @@ from gnn.prepare import Prepared, ShopConfig, prepare
 from gnn.run import program_commit
 from gnn.search import Budget
 from gnn.task import Task
-from gnn.tune import ListModels, asked_models, search_all
+from gnn.tune import ListModels, asked_models, search_asked
 from gnn.tuned import (
     SHIPPED,
     Settings,
@@ -251,17 +251,8 @@ def _searched(
     config: BenchmarkConfig, prepared: Prepared, own: Sequence[Model], asked: Sequence[str], *, folder: Path, task: Task
 ) -> dict[str, Settings]:
     """Return what the search finds for the asked models; one that cannot be fitted stays as it is."""
-    # The space of the whole of ours is its closed form's, which is searched in seconds.
-    names = {CLOSED_FORM if name == OURS else name for name in asked}
-    tuned, failed = search_all(
-        [model for model in own if model.name in names],
-        task,
-        prepared.content,
-        budget=Budget(config.trials, config.minutes),
-        folder=folder,
-        seed=config.seed,
-        facts=prepared.facts,
-    )
+    budget = Budget(config.trials, config.minutes)
+    tuned, failed = search_asked(prepared, own, asked, task=task, budget=budget, folder=folder)
     for reason in failed.values():
         print(reason)
     return {name: each.settings for name, each in tuned.items()}

@@ -16,9 +16,9 @@ from tqdm import tqdm
 from gnn.candidates import BY_BASE, BY_NETWORK, ITSELF, Candidates
 from gnn.config import EdgeConfig
 from gnn.fit import EpochRecord
+from gnn.losses import require_finite
 from gnn.related import Related
 from kg.schema import SHARES
-from loaders.errors import InputError
 
 LEAST_STEPS = 40
 """Steps of a pass at the least: batches are smaller where users are few."""
@@ -142,11 +142,7 @@ def fit_edges(
                 optimizer.step()
                 schedule.step()
                 losses.append(float(loss.detach()))
-                if not np.isfinite(losses[-1]):
-                    raise InputError(
-                        f"the loss of the edge network became {losses[-1]}, so nothing can be learned; give a lower "
-                        f"--edges.learning-rate than {config.learning_rate:g}"
-                    )
+                require_finite(losses[-1], "--edges.learning-rate", config.learning_rate)
                 progress.update()
                 done += 1
             if losses:

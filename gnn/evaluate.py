@@ -20,8 +20,8 @@ from gnn.ranking import Recommender, RelatedRecommender, rank
 from gnn.related import related_matrix
 from gnn.report import as_markdown
 from gnn.run import RunFolder
-from gnn.split import enough_buyers, split_purchases
-from gnn.task import Task, make_task
+from gnn.split import split_purchases
+from gnn.task import Task, task_of_split
 from kg.build import build_graph, results_by_position
 from kg.store import open_store
 from loaders.errors import run_command
@@ -83,15 +83,8 @@ def evaluate_run(folder: RunFolder, *, password_file: str | None = None) -> list
         manifest.require_own_results(store)
         edges = results_by_position(store.read_results("RELATED", manifest.run), graph, relation="RELATED")
     split = split_purchases(graph, config.split, seed=config.seed)
-    task = make_task(
-        "test",
-        graph,
-        known=split.before_test,
-        later=split.test,
-        weighing=manifest.weighing,
-        now=split.test_from,
-        min_buyers=enough_buyers(graph, config.min_buyers),
-        repeat=config.repeat,
+    task = task_of_split(
+        "test", graph, split, weighing=manifest.weighing, min_buyers=config.min_buyers, repeat=config.repeat
     )
     # None of the plain baselines reads a text.
     no_text = np.zeros((len(graph.products), 0), dtype=np.float32)

@@ -16,10 +16,9 @@ from torch_geometric.data import HeteroData
 from tqdm import tqdm
 
 from gnn.config import NetworkConfig
-from gnn.losses import hidden_product_loss
+from gnn.losses import hidden_product_loss, require_finite
 from gnn.message_passing import MessagePassingNetwork
 from gnn.network import BOUGHT, ProductNetwork, QueryKeyNetwork, Relation, adjacency, as_tensor, product_relations
-from loaders.errors import InputError
 
 
 @dataclass(frozen=True)
@@ -185,11 +184,7 @@ def _epoch(
         loss.backward()  # type: ignore[no-untyped-call]
         optimizer.step()
         losses.append(float(loss.detach()))
-        if not np.isfinite(losses[-1]):
-            raise InputError(
-                f"the loss became {losses[-1]}, so nothing can be learned; give a lower --network.learning-rate than "
-                f"{config.learning_rate:g}"
-            )
+        require_finite(losses[-1], "--network.learning-rate", config.learning_rate)
     return float(np.mean(losses)) if losses else float("nan")
 
 

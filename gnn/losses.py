@@ -1,12 +1,21 @@
-"""The loss the graph network is trained by."""
+"""The loss the graph network is trained by, and what is said where a loss is no number."""
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor
+
+from loaders.errors import InputError
+
+
+def require_finite(loss: float, option: str, rate: float) -> None:
+    """Raise if a loss is no number any more; ``option`` of the command line is the step size that it came by."""
+    if not math.isfinite(loss):
+        raise InputError(f"the loss became {loss}, so nothing can be learned; give a lower {option} than {rate:g}")
 
 
 class _LogLikelihood(torch.autograd.Function):

@@ -5,24 +5,26 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass, field
 from functools import cached_property
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import torch
 from jaxtyping import Float
 
 from gnn.config import HistoryConfig, SplitConfig, TrainConfig
+from gnn.found import shop_facts
 from gnn.history import Weighing
 from gnn.memory import give_back_freed_memory
 from gnn.model import Content
 from gnn.sample import sample_users
 from gnn.split import Split, enough_buyers, split_purchases
-from gnn.task import Task, make_task
+from gnn.task import Task, task_of_split
 from gnn.text import encode_texts
 from gnn.train import choose_device, require_something_to_learn, without_links
 from kg.build import build_graph, graph_tables
 from kg.graph import Graph
 from kg.load import finding_text
-from loaders.shops import load_shop, shop_name
+from loaders.shops import load_shop
 
 
 @dataclass(frozen=True)
@@ -83,7 +85,7 @@ class Prepared:
     def validation_task(self) -> Task:
         """Return the task that choices are made by; raise if it has nothing to learn or nothing to find."""
         task = self._task("validation")
-        require_something_to_learn(task, min_buyers=self.min_buyers)
+        require_something_to_learn(task, min_buyers=enough_buyers(self.graph, self.config.min_buyers))
         return task
 
     def test_task(self) -> Task:
@@ -91,39 +93,32 @@ class Prepared:
         return self._task("test")
 
     @property
-    def min_buyers(self) -> int:
-        """Buyers that a product needs to be ranked."""
-        return enough_buyers(self.graph, self.config.min_buyers)
-
-    @property
     def facts(self) -> dict[str, object]:
         """What scores depend on beside a model's settings."""
+        config = self.config
         return {
-            "shop": shop_name(self.config.shop),
+            **shop_facts(
+                self.graph,
+                self.split,
+                shop=config.shop,
+                leave_out=config.leave_out,
+                repeat=config.repeat,
+                users_share=config.users_share,
+                min_buyers=config.min_buyers,
+                seed=config.seed,
+            ),
             "graph": self.fingerprint,
-            "split": self.split.way,
-            "validation_from": self.split.validation_from,
-            "test_from": self.split.test_from,
-            "parts": [len(part) for part in (self.split.past, self.split.validation, self.split.test)],
-            "leave_out": sorted(self.config.leave_out),
-            "repeat": self.config.repeat,
-            "users_share": self.config.users_share,
-            "min_buyers": self.min_buyers,
-            "history": asdict(self.config.history),
-            "encoder": self.config.encoder,
-            "seed": self.config.seed,
+            "history": asdict(config.history),
+            "encoder": config.encoder,
         }
 
-    def _task(self, name: str) -> Task:
-        split, test = self.split, name == "test"
-        return make_task(
+    def _task(self, name: Literal["validation", "test"]) -> Task:
+        return task_of_split(
             name,
             self.graph,
-            known=split.before_test if test else split.past,
-            later=split.test if test else split.validation,
+            self.split,
             weighing=Weighing.of(self.config.history, times_known=self.content.times_known),
-            now=split.test_from if test else split.validation_from,
-            min_buyers=self.min_buyers,
+            min_buyers=self.config.min_buyers,
             repeat=self.config.repeat,
         )
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from typing import Literal
 
 import numpy as np
 import polars as pl
@@ -10,6 +11,7 @@ from jaxtyping import Int
 from scipy import sparse
 
 from gnn.history import FOREVER, Weighing, binary, history_weights, ranked_products
+from gnn.split import Split, enough_buyers
 from kg.graph import Graph
 
 
@@ -66,6 +68,29 @@ def make_task(
     history = history_weights(known, products=products, num_users=num_users, weighing=weighing, now=now)
     relevant = _relevant(known, later, products=products, num_users=num_users, repeat=repeat)
     return Task(name=name, known=known, products=products, history=history, relevant=relevant, now=now, repeat=repeat)
+
+
+def task_of_split(
+    name: Literal["validation", "test"],
+    graph: Graph,
+    split: Split,
+    *,
+    weighing: Weighing,
+    min_buyers: int | None,
+    repeat: bool,
+) -> Task:
+    """Return the task of finding one part of the split from all that is before it; :func:`enough_buyers` as wanted."""
+    test = name == "test"
+    return make_task(
+        name,
+        graph,
+        known=split.before_test if test else split.past,
+        later=split.test if test else split.validation,
+        weighing=weighing,
+        now=split.test_from if test else split.validation_from,
+        min_buyers=enough_buyers(graph, min_buyers),
+        repeat=repeat,
+    )
 
 
 def hide(task: Task, *, share: float, seed: int, cold_share: float = 0.0) -> Task:

@@ -20,11 +20,12 @@ import torch
 import tyro
 
 from gnn.cartograph import Cartograph, FittedCartograph
-from gnn.choose import choose_closed_form, choose_networks
-from gnn.config import HistoryConfig, TrainConfig
-from gnn.evaluate import CLOSED_FORM, OURS, evaluate, evaluate_all
+from gnn.choose import Networks, choose_closed_form, choose_networks
+from gnn.config import TrainConfig
+from gnn.evaluate import OURS, evaluate, evaluate_all
 from gnn.export import deliver, ranked_edges, related_by_id, write_recommended
 from gnn.fit import EpochRecord
+from gnn.found import given_model
 from gnn.history import Weighing
 from gnn.memory import give_back_freed_memory
 from gnn.metrics import Row
@@ -33,9 +34,9 @@ from gnn.report import Report, as_markdown
 from gnn.run import Manifest, RunFolder, new_run, program_commit, program_versions
 from gnn.show import three_explanations
 from gnn.split import Split, enough_buyers, split_purchases
-from gnn.task import Task, make_task
+from gnn.task import Task, task_of_split
 from gnn.text import encode_texts
-from gnn.tuned import FILE, SHIPPED, fits, fitting_tuned, load_tuned, load_verdict, setting_of, with_settings
+from gnn.tuned import load_verdict, setting_of
 from kg.build import build_graph, results_by_position
 from kg.graph import Graph
 from kg.load import finding_text, load_graph
@@ -81,10 +82,11 @@ def train(config: TrainConfig) -> None:
                 graph.products["text"].to_list(), folder=config.encoder, cache=Path(config.cache), device=device
             )
         content = Content(graph, text, times_known=split.way == "by time", device=device)
-        model, settings, found = _given_model(config, graph, split, times_known=content.times_known)
+        of_split = partial(task_of_split, graph=graph, split=split, min_buyers=config.min_buyers, repeat=config.repeat)
+        model, settings, found = given_model(config, graph, split, times_known=content.times_known)
 
         # Choices are made by models of the past alone, on the validation part.
-        past = _task("validation", graph, split, config, model.history)
+        past = of_split("validation", weighing=Weighing.of(model.history, times_known=content.times_known))
         require_something_to_learn(past, min_buyers=enough_buyers(graph, config.min_buyers))
         if found is None:
             with watch.stage("choose on validation"):
@@ -101,14 +103,10 @@ def train(config: TrainConfig) -> None:
                 record=partial(_record, folder, "validation"),
             )
         with watch.stage("measure on validation"):
-            validation = _measured(past, content, networks.whole, config)
-            if networks.whole.edges:
-                whole = replace(validation.pop(), recommender=WITH_NETWORKS)
-                chosen = networks.whole if networks.model.edges.passes else networks.alone
-                validation += [evaluate(networks.alone, past), whole, replace(evaluate(chosen, past), recommender=OURS)]
+            validation = _validation_rows(past, content, networks, config)
 
         # The same, fitted again on all purchases before the test part; that part is looked at once, below.
-        final = _task("test", graph, split, config, model.history)
+        final = of_split("test", weighing=Weighing.of(model.history, times_known=content.times_known))
         with watch.stage("learn from past and validation"):
             fitted = networks.model.fit(final, content, seed=config.seed, record=partial(_record, folder, "test"))
             print(fitted.way)
@@ -180,72 +178,18 @@ def without_links(graph: Graph, names: tuple[str, ...]) -> Graph:
     return replace(graph, links={name: edges for name, edges in graph.links.items() if name not in names})
 
 
-def _given_model(
-    config: TrainConfig, graph: Graph, split: Split, *, times_known: bool
-) -> tuple[Cartograph, str, Path | None]:
-    """Return the model with the settings that a search found, and where they are from; those a person gave stay."""
-    found = _found_settings(config, graph, split)
-    model = Cartograph.of(config).for_graph(graph, timed=times_known)
-    if found is None:
-        return model, "", None
-    every = load_tuned(found)
-    values = every.get(CLOSED_FORM)
-    if values is None:
-        raise InputError(f"{str(found)!r} holds settings of {', '.join(every) or 'nothing'}, not of {CLOSED_FORM!r}")
-    unknown = sorted(set(values) - set(model.space))
-    if unknown or not all(isinstance(value, int | float) for value in values.values()):
-        what = (
-            f"settings that {model.name} does not have here: {', '.join(unknown)}" if unknown else "what is no number"
-        )
-        raise InputError(f"{str(found / FILE)!r} holds {what}; tune again, or give another --tuned")
-    own = Cartograph(repeat=config.repeat).for_graph(graph, timed=times_known)
-    free = {name: value for name, value in values.items() if setting_of(model, name) == setting_of(own, name)}
-    chosen = with_settings(model, free)
-    # They are checked as those of the command line are.
-    replace(config, history=chosen.history, closed_form=chosen.closed_form, related=chosen.related)
-    same = fits(found, CLOSED_FORM, facts=_shop_facts(config, graph, split))
-    return chosen, f"by search, in {found}" + ("" if same else ", on another shop or another split"), found
-
-
-def _shop_facts(config: TrainConfig, graph: Graph, split: Split) -> dict[str, object]:
-    """Return what has to be the same where settings were found (:data:`gnn.tuned.FACTS`)."""
-    return {
-        "shop": shop_name(config.shop),
-        "leave_out": sorted(config.leave_out),
-        "repeat": config.repeat,
-        "users_share": 1.0,
-        "min_buyers": enough_buyers(graph, config.min_buyers),
-        "split": split.way,
-        "validation_from": split.validation_from,
-        "test_from": split.test_from,
-        "parts": [len(part) for part in (split.past, split.validation, split.test)],
-        "seed": config.seed,
-    }
-
-
-def _found_settings(config: TrainConfig, graph: Graph, split: Split) -> Path | None:
-    """Return the folder of the youngest search on this shop; of those that come with the program if there is none."""
-    if config.tuned is not None:
-        return Path(config.tuned)
-    return fitting_tuned((Path(config.runs), SHIPPED), CLOSED_FORM, facts=_shop_facts(config, graph, split))
-
-
-def _task(name: str, graph: Graph, split: Split, config: TrainConfig, history: HistoryConfig) -> Task:
-    test = name == "test"
-    return make_task(
-        name,
-        graph,
-        known=split.before_test if test else split.past,
-        later=split.test if test else split.validation,
-        weighing=Weighing.of(history, times_known=split.way == "by time"),
-        now=split.test_from if test else split.validation_from,
-        min_buyers=enough_buyers(graph, config.min_buyers),
-        repeat=config.repeat,
-    )
-
-
 def _record(folder: RunFolder, task: str, stage: str, epoch: EpochRecord) -> None:
     folder.append_epoch(f"{stage}, before {task}", epoch)
+
+
+def _validation_rows(task: Task, content: Content, networks: Networks, config: TrainConfig) -> list[Row]:
+    """Return the table that was chosen by: with networks, without, and ours as it was chosen."""
+    rows = _measured(task, content, networks.whole, config)
+    if not networks.whole.edges:
+        return rows
+    whole = replace(rows.pop(), recommender=WITH_NETWORKS)
+    chosen = networks.whole if networks.model.edges.passes else networks.alone
+    return [*rows, evaluate(networks.alone, task), whole, replace(evaluate(chosen, task), recommender=OURS)]
 
 
 def _measured(task: Task, content: Content, fitted: FittedCartograph, config: TrainConfig) -> list[Row]:

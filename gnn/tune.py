@@ -13,7 +13,7 @@ import tyro
 from gnn.evaluate import CLOSED_FORM, OURS, evaluate
 from gnn.model import Content, HasSearchForm, Model
 from gnn.models import models
-from gnn.prepare import ShopConfig, prepare
+from gnn.prepare import Prepared, ShopConfig, prepare
 from gnn.run import program_commit
 from gnn.search import Budget, search
 from gnn.simplify import simplified
@@ -67,22 +67,32 @@ def tune(config: TuneConfig, models_of: ListModels) -> dict[str, Tuned]:
     every = models_of(prepared.graph, times_known=prepared.content.times_known, repeat=config.repeat)
     folder = Path(config.folder or f"runs/tune-{shop_name(config.shop)}")
     folder.mkdir(parents=True, exist_ok=True)
-    # Ours is searched by its closed form, and has what is found for that.
-    asked = {CLOSED_FORM if model.name == OURS else model.name for model in asked_models(every, config.model)}
-    found, failed = search_all(
-        [model for model in every if model.name in asked],
-        task,
-        prepared.content,
-        budget=Budget(config.trials, config.minutes),
-        folder=folder,
-        seed=config.seed,
-        facts=prepared.facts,
+    names = [model.name for model in asked_models(every, config.model)]
+    found, failed = search_asked(
+        prepared, every, names, task=task, budget=Budget(config.trials, config.minutes), folder=folder
     )
     if found:
         print(f"\n{as_table(found)}\n\n{folder / FILE}")
     if failed:
         raise InputError("; ".join(failed.values()))
     return found
+
+
+def search_asked(
+    prepared: Prepared, every: Sequence[Model], names: Sequence[str], *, task: Task, budget: Budget, folder: Path
+) -> tuple[dict[str, Tuned], dict[str, str]]:
+    """Return what :func:`search_all` does for the models of these names."""
+    # Ours is searched by its closed form, and has what is found for that.
+    asked = {CLOSED_FORM if name == OURS else name for name in names}
+    return search_all(
+        [model for model in every if model.name in asked],
+        task,
+        prepared.content,
+        budget=budget,
+        folder=folder,
+        seed=prepared.config.seed,
+        facts=prepared.facts,
+    )
 
 
 def search_all(
