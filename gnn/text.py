@@ -37,7 +37,14 @@ def encode_texts(
     known = _read(file)
     wanted = {digest: text for digest, text in zip(digests, texts, strict=True) if digest and digest not in known}
     if wanted:
-        known |= dict(zip(wanted, _encode([text or "" for text in wanted.values()], encoder, device), strict=True))
+        made = _encode([text or "" for text in wanted.values()], encoder, device)
+        for text, vector in zip(wanted.values(), made, strict=True):
+            if not np.isfinite(vector).all():
+                raise InputError(
+                    f"the encoder {str(encoder)!r} gives no numbers for the text {str(text)[:60]!r}; "
+                    "give another --encoder"
+                )
+        known |= dict(zip(wanted, made, strict=True))
         _write(file, known)
     dimension = len(next(iter(known.values()))) if known else 1
     vectors = np.zeros((len(texts), dimension), dtype=np.float32)
@@ -105,7 +112,9 @@ def _read(file: Path) -> dict[bytes, np.ndarray]:
     except pl.exceptions.ComputeError:
         # A cache is made again, not repaired.
         return {}
-    return dict(zip(frame["digest"].to_list(), frame["vector"].to_numpy(), strict=True))
+    vectors = frame["vector"].to_numpy()
+    kept = np.isfinite(vectors).all(axis=1) if len(vectors) else np.zeros(0, dtype=bool)
+    return dict(zip(frame.filter(pl.Series(kept))["digest"].to_list(), vectors[kept], strict=True))
 
 
 def _write(file: Path, known: dict[bytes, np.ndarray]) -> None:

@@ -8,7 +8,9 @@ import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any, Literal
 
+import numpy as np
 import polars as pl
 import pytest
 import torch
@@ -20,6 +22,7 @@ from gnn.config import ClosedFormConfig, EdgeConfig, NetworkConfig, RelatedConfi
 from gnn.run import RunFolder
 from gnn.text import encode_texts
 from gnn.train import choose_device, train
+from kg.schema import SHARES
 from kg.store import open_store
 from loaders.errors import InputError, run_command
 
@@ -246,3 +249,56 @@ def test_a_model_that_is_cut_off_is_refused(trained: Path) -> None:
     model.write_bytes(model.read_bytes()[:-8])
     with pytest.raises(InputError, match=r"model.safetensors' is no whole model \(.*\); train again"):
         RunFolder.open(str(trained / "runs"), "synthetic").network()
+
+
+def odd_shop(
+    folder: Path, *, products: dict[str, list[str | None]], a_user: int, times: bool = True, links: bool = False
+) -> str:
+    """Write a shop of 12 products and 60 users who bought ``a_user`` products each."""
+    folder.mkdir()
+    ids = [f"p{number}" for number in range(12)]
+    pl.DataFrame({"product_id": ids, **products}).write_csv(folder / "products.csv")
+    rng = np.random.default_rng(0)
+    bought = pl.DataFrame(
+        [
+            (f"u{user}", ids[product], 86_400 * (1 + (user + 7 * place) % 28))
+            for user in range(60)
+            for place, product in enumerate(rng.permutation(12)[:a_user])
+        ],
+        schema=["user_id", "product_id", "at"],
+        orient="row",
+    )
+    (bought if times else bought.drop("at")).write_csv(folder / "purchases.csv")
+    if links:
+        nowhere = pl.DataFrame({"source_id": ["p1"], "relation": ["ALSO_BOUGHT"], "target_id": ["nowhere"]})
+        nowhere.write_csv(folder / "links.csv")
+    return str(folder)
+
+
+BRANDS: list[str | None] = [f"b{number % 3}" for number in range(12)]
+
+
+@pytest.mark.parametrize("networks", ["never", "always"])
+@pytest.mark.parametrize(
+    "shop",
+    [
+        {"products": {}, "a_user": 5},  # no text, no brand, no category
+        {"products": {}, "a_user": 5, "times": False},
+        {"products": {"brand": BRANDS}, "a_user": 5},  # one relation only
+        {"products": {"brand": [f"b{number}" for number in range(12)]}, "a_user": 5},  # a relation that nothing shares
+        {"products": {"brand": BRANDS}, "a_user": 5, "links": True},  # a relation with no edge
+        {"products": {"brand": BRANDS}, "a_user": 1},  # all users with one purchase
+        {"products": {"brand": BRANDS}, "a_user": 12, "times": False},  # all users with everything
+    ],
+    ids=["bare", "bare, no times", "brand", "lonely brands", "links to nowhere", "one purchase", "everything"],
+)
+def test_a_shop_that_lacks_something_gets_a_sound_result(
+    shop: dict[str, Any], networks: Literal["always", "never"], tmp_path: Path
+) -> None:
+    folder = odd_shop(tmp_path / "odd", **shop)
+    train(TrainConfig(shop=folder, min_buyers=1, networks=networks, **places(tmp_path)))
+    with open_store(str(places(tmp_path)["store"]), read_only=True) as store:
+        related = store.read_results("RELATED", "odd")
+    assert related["weight"].is_finite().all()
+    shares = related.select(pl.sum_horizontal(SHARES)).to_series()
+    assert shares.to_list() == pytest.approx(related["weight"].to_list(), abs=1e-6)

@@ -10,6 +10,7 @@ import numpy as np
 import polars as pl
 import pytest
 import torch
+from safetensors.torch import load_file, save_file
 from transformers import AutoModel, AutoTokenizer, BertConfig, BertModel, BertTokenizerFast
 
 from gnn.text import _encoder_digest, encode_texts
@@ -128,3 +129,23 @@ def test_an_encoder_whose_weights_are_cut_off_is_refused(encoder: str, tmp_path:
     with pytest.raises(InputError, match="holds no text encoder"):
         encode(["green tea"], encoder, tmp_path / "cache")
     assert not (tmp_path / "cache").exists()
+
+
+def test_an_encoder_that_gives_no_numbers_is_refused_and_nothing_is_kept(tmp_path: Path, encoder: str) -> None:
+    weights = load_file(Path(encoder) / "model.safetensors")
+    broken = {name: torch.full_like(value, torch.nan) for name, value in weights.items()}
+    save_file(broken, Path(encoder) / "model.safetensors", metadata={"format": "pt"})
+    with pytest.raises(InputError, match=r"gives no numbers for the text 'green tea'; give another --encoder"):
+        encode_texts(["green tea"], folder=encoder, cache=tmp_path / "cache", device=CPU)
+    assert not (tmp_path / "cache").exists()
+
+
+def test_kept_vectors_that_are_no_numbers_are_made_again(tmp_path: Path, encoder: str) -> None:
+    texts, cache = ["green tea", "red pot"], tmp_path / "cache"
+    first = encode_texts(texts, folder=encoder, cache=cache, device=CPU)
+    (file,) = cache.iterdir()
+    frame = pl.read_parquet(file)
+    spoiled = frame["vector"].to_numpy().copy()
+    spoiled[0] = np.nan
+    frame.with_columns(pl.Series("vector", spoiled, dtype=frame["vector"].dtype)).write_parquet(file)
+    assert encode_texts(texts, folder=encoder, cache=cache, device=CPU) == pytest.approx(first, abs=1e-6)
