@@ -91,7 +91,7 @@ class Cartograph:
 
     @property
     def closed_form_alone(self) -> Cartograph:
-        """The same without both networks: what can be fitted, and searched, in seconds."""
+        """The same without both networks: what can be fitted in seconds."""
         return replace(self, edges=replace(self.edges, passes=0), name="closed form")
 
     @property
