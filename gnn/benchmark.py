@@ -19,11 +19,12 @@ from gnn.ablate import ABLATIONS
 from gnn.benchmark_folder import BenchmarkFolder, working_folder
 from gnn.benchmark_report import as_markdown
 from gnn.calibration import fit_calibration, listed_pairs, reliability
-from gnn.choose import verdict
+from gnn.cartograph import Cartograph
+from gnn.choose import TAIL_POWERS, try_networks
 from gnn.cold import Among, cold_products, cold_users
 from gnn.comparison import ABLATION, TABLE, Benchmark, ModelRow, with_comparisons
 from gnn.content_baselines import PopularityInCategory, TextOnly
-from gnn.cost import Cost
+from gnn.cost import Cost, costed
 from gnn.evaluate import CLOSED_FORM, OURS
 from gnn.history import Weighing
 from gnn.measured import MEASURE, Lists, fit_costed, measure_lists, over_fits
@@ -37,13 +38,15 @@ from gnn.task import Task
 from gnn.tune import ListModels, asked_models, search_asked
 from gnn.tuned import (
     SHIPPED,
+    NetworksFound,
     Settings,
     apply_tuned,
     as_plain,
     fitting_tuned,
+    load_networks,
     load_tuned,
-    load_verdict,
-    save_verdict,
+    save_networks,
+    with_settings,
 )
 from loaders.errors import InputError, run_command
 from loaders.shops import shop_name
@@ -112,19 +115,31 @@ class Bench:
     earlier: list[tuple[Model, Lists, Cost]] = field(default_factory=list)
     """Of each model the lists on validation, and what the fit to the past cost; a fit is not made twice."""
 
-    def networks(self, closed: Model, whole: Model) -> tuple[Model, str]:
-        """Return ours: the whole if its networks help on validation, else its closed form; and why."""
-        kept = load_verdict(self.folder.path, whole)
+    def networks(self, whole: Cartograph, *, given: Path | None) -> tuple[Cartograph, str]:
+        """Return ours, and why: with the best way to train its networks if they help on validation, else without.
+
+        ``given`` is a folder of settings, which may say what was found of these networks.
+        """
+        closed = replace(whole.closed_form_alone, name=whole.name)
+        kept = load_networks(self.folder.path, whole) or (load_networks(given, whole) if given else None)
         if kept is None:
             try:
-                numbers = [self._on_validation(model)[0].per_user for model in (whole, closed)]
+                kept = self._tried(whole)
             except InputError as error:
-                return replace(closed, name=whole.name), f"left out: {error}"  # type: ignore[type-var]
-            found = verdict(*numbers, seed=self.seeds[0])
-            kept = found.helps, str(found)
-            save_verdict(self.folder.path, whole, helps=found.helps, why=str(found))
-        helps, why = kept
-        return whole if helps else replace(closed, name=whole.name), why  # type: ignore[type-var]
+                return closed, f"left out: {error}"
+            save_networks(self.folder.path, whole, kept)
+        return with_settings(whole, kept.settings) if kept.helps else closed, kept.why
+
+    def _tried(self, whole: Cartograph) -> NetworksFound:
+        """Fit the model to the past with its networks, and without."""
+        without, _ = self._on_validation(whole.closed_form_alone)
+        self.content.features(self.past)
+        with costed() as cost:
+            found = try_networks(
+                whole, self.past, self.content, without=without.per_user, powers=TAIL_POWERS, seed=self.seeds[0]
+            )
+        self.earlier.append((found.model, found.lists, cost))
+        return NetworksFound(found.helps, found.in_words(), {"edges.tail_power": found.model.edges.tail_power})
 
     def row(
         self, model: Model, *, group: str = TABLE, name: str | None = None, content: Content | None = None
@@ -203,11 +218,14 @@ class Bench:
 
 def benchmark(config: BenchmarkConfig, models_of: ListModels = models) -> Benchmark:
     """Measure the asked of the models; everything found is in the benchmark's folder."""
-    # A folder that is not there ends the command before a shop is loaded.
-    given = load_tuned(Path(config.tuned)) if config.tuned is not None else {}
+    if config.tuned is not None:
+        # A folder that is not there ends the command before a shop is loaded.
+        load_tuned(Path(config.tuned))
     prepared = prepare(config)
-    shipped = None if config.budget or given else fitting_tuned([SHIPPED], CLOSED_FORM, facts=prepared.facts)
-    given = load_tuned(shipped) if shipped else given
+    source = Path(config.tuned) if config.tuned is not None else None
+    if source is None and not config.budget:
+        source = fitting_tuned([SHIPPED], CLOSED_FORM, facts=prepared.facts)
+    given = load_tuned(source) if source else {}
     past, final = prepared.validation_task(), prepared.test_task()
     if not final.relevant.nnz:
         raise InputError(
@@ -229,8 +247,8 @@ def benchmark(config: BenchmarkConfig, models_of: ListModels = models) -> Benchm
         seeds = tuple(range(config.seed, config.seed + config.seeds))
         bench = Bench(past, final, content, seeds, folder)
         facts = _facts(config, prepared, final, found)
-        if OURS in asked and CLOSED_FORM in every:
-            every[OURS], facts["networks, on validation"] = bench.networks(every[CLOSED_FORM], every[OURS])
+        if isinstance(ours := every.get(OURS), Cartograph) and OURS in asked:
+            every[OURS], facts["networks, on validation"] = bench.networks(ours, given=source)
         rows: list[ModelRow] = []
         if "table" in config.parts:
             rows += bench.compared([bench.row(every[name]) for name in asked], by=OURS)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from functools import cached_property, partial
 
@@ -23,7 +23,6 @@ from gnn.network_alone import NetworkAlone
 from gnn.ranking import RelatedRecommender
 from gnn.related import Related, related_edges
 from gnn.searched_form import SearchedForm, trend_of
-from gnn.similarity import Features
 from gnn.task import Task, hide, weigh
 from kg.graph import Graph
 from loaders.errors import InputError
@@ -117,39 +116,62 @@ class Cartograph:
         The edge network learns from purchases that closed form and graph network are first fitted without; then both
         are fitted again to all that is known, and it weighs their edges.
         """
-        features = content.features(task)
-        weighing = Weighing.of(self.history, times_known=content.times_known)
-        finished = partial(FittedCartograph, self.name, weighing, weigh(task, weighing))
-        if not self.edges.passes:
-            base = fit_base(task, features, self.closed_form, times_known=content.times_known)
-            related = related_edges(
-                base,
-                per_product=self.related.per_product,
-                factor=trend_of(task, content, self.related) ** self.related.trend,
-                own=self.related.own if task.repeat else 0.0,
-            )
-            return finished(related, base.way, None, None)
+        if self.edges.passes:
+            return next(self.fit_each(task, content, (self.edges,), seed=seed, record=record))
+        base = fit_base(task, content.features(task), self.closed_form, times_known=content.times_known)
+        related = related_edges(
+            base,
+            per_product=self.related.per_product,
+            factor=trend_of(task, content, self.related) ** self.related.trend,
+            own=self.related.own if task.repeat else 0.0,
+        )
+        return self._finished(task, content, related, base.way)
 
+    def fit_each(
+        self,
+        task: Task,
+        content: Content,
+        ways: Iterable[EdgeConfig],
+        *,
+        seed: int,
+        record: Record = lambda _stage, _epoch: None,
+    ) -> Iterator[FittedCartograph]:
+        """Yield what :meth:`fit` would give with each of these ways to train the edge network; all else is fitted once.
+
+        Candidates and hidden purchases are those of ``self.edges``.
+        """
         hidden = hide(task, share=self.edges.hidden_share, seed=seed, cold_share=self._cold_share(task))
         network = self._network(hidden, content, seed=seed, epochs=None, record=partial(record, "network on a part"))
-        candidates, _ = self._candidates(hidden, content, features, network)
-        edges = fit_edges(
-            candidates,
-            history=weigh(hidden, weighing),
-            wanted=hidden.relevant,
-            seen=hidden.seen,
-            config=self.edges,
-            device=content.device,
-            seed=seed,
-            record=partial(record, "edge network"),
-        )
-        del candidates
+        learned_from, _ = self._candidates(hidden, content, network)
         network = self._network(
             task, content, seed=seed, epochs=max(network.epochs, 1), record=partial(record, "network on all")
         )
-        candidates, way = self._candidates(task, content, features, network)
-        related = reweighed(candidates, edges.weights(candidates), per_product=self.related.per_product)
-        return finished(related, way, network, edges)
+        candidates, base_way = self._candidates(task, content, network)
+        for way in ways:
+            edges = fit_edges(
+                learned_from,
+                history=weigh(hidden, Weighing.of(self.history, times_known=content.times_known)),
+                wanted=hidden.relevant,
+                seen=hidden.seen,
+                config=way,
+                device=content.device,
+                seed=seed,
+                record=partial(record, "edge network"),
+            )
+            related = reweighed(candidates, edges.weights(candidates), per_product=self.related.per_product)
+            yield self._finished(task, content, related, base_way, network, edges)
+
+    def _finished(
+        self,
+        task: Task,
+        content: Content,
+        related: Related,
+        way: str,
+        network: FittedNetwork | None = None,
+        edges: FittedEdges | None = None,
+    ) -> FittedCartograph:
+        weighing = Weighing.of(self.history, times_known=content.times_known)
+        return FittedCartograph(self.name, weighing, weigh(task, weighing), related, way, network, edges)
 
     def _network(
         self, task: Task, content: Content, *, seed: int, epochs: int | None, record: Callable[[EpochRecord], None]
@@ -172,9 +194,8 @@ class Cartograph:
             record=record,
         )
 
-    def _candidates(
-        self, task: Task, content: Content, features: Features, network: FittedNetwork
-    ) -> tuple[Candidates, str]:
+    def _candidates(self, task: Task, content: Content, network: FittedNetwork) -> tuple[Candidates, str]:
+        features = content.features(task)
         base = fit_base(task, features, self.closed_form, times_known=content.times_known)
         rising = trend_of(task, content, self.related)
         traits = {"trend": np.log(rising), "bought again": repeat_rate(task.known, products=task.products)}

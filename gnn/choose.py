@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from gnn.cartograph import Cartograph, FittedCartograph, Record
 from gnn.compare import Comparison, compare
+from gnn.config import EdgeConfig
 from gnn.evaluate import evaluate
-from gnn.measured import MEASURE, measure_lists, recall_of
+from gnn.measured import MEASURE, Lists, measure_lists, recall_of
 from gnn.metrics import PerUser
 from gnn.model import Content
 from gnn.searched_form import SearchedForm
 from gnn.simplify import simplified
 from gnn.task import Task
-from gnn.tuned import Settings, setting_of, with_settings
+from gnn.tuned import NetworksFound, Settings, setting_of, with_settings
 
 CHANGES: Mapping[str, Settings] = {
     "ridge 20": {"closed_form.ridge": 20.0},
@@ -24,6 +25,9 @@ CHANGES: Mapping[str, Settings] = {
 """What is tried → the settings that it changes."""
 
 TAIL = "tail (at most 5 buyers)"
+
+TAIL_POWERS = (0.0, 0.15, 0.25, 0.35)
+"""What :attr:`gnn.config.EdgeConfig.tail_power` is tried with, one after the other, until the tail does not pay."""
 
 
 @dataclass(frozen=True)
@@ -55,9 +59,14 @@ class Verdict:
     """The same of the recall@10 of what has at most 5 buyers."""
 
     @property
+    def tail_pays(self) -> bool:
+        """Whether the interval of the second lies below 0."""
+        return self.tail.interval.high < 0
+
+    @property
     def helps(self) -> bool:
-        """Whether the interval of the first lies above 0, and that of the second not below."""
-        return self.overall.interval.low > 0 and not self.tail.interval.high < 0
+        """Whether the interval of the first lies above 0, and the tail does not pay."""
+        return self.overall.interval.low > 0 and not self.tail_pays
 
     def __str__(self) -> str:
         """Return both differences in percent with their 95 % intervals."""
@@ -112,24 +121,83 @@ def choose_networks(
     content: Content,
     *,
     wanted: Literal["auto", "always", "never"],
-    known: tuple[bool, str] | None = None,
+    known: NetworksFound | None = None,
     seed: int,
     record: Record,
 ) -> Networks:
     """Return the model with its networks if that is ``wanted`` or they help on validation, else its closed form.
 
-    ``known`` says what was found earlier on this shop, and why: networks that did not help are not trained again.
+    ``known`` says what was found earlier on this shop: networks that did not help are not trained again, nor is the
+    weight of the tail tried that was found not to be the best.
     """
     alone = model.closed_form_alone.fit(task, content, seed=seed)
     if wanted == "never" or not model.edges.passes:
         return Networks(model.closed_form_alone, alone, alone, "left out, as asked for")
-    if wanted == "auto" and known and not known[0]:
-        return Networks(model.closed_form_alone, alone, alone, f"found earlier: {known[1]}")
-    whole = model.fit(task, content, seed=seed, record=record)
-    found = verdict(measure_lists(whole, task).per_user, measure_lists(alone, task).per_user, seed=seed)
-    if wanted == "always":
-        return Networks(model, whole, alone, f"kept, as asked for; else they were {found}")
-    return Networks(model if found.helps else model.closed_form_alone, whole, alone, str(found))
+    if wanted == "auto" and known and not known.helps:
+        return Networks(model.closed_form_alone, alone, alone, f"found earlier: {known.why}")
+    if known:
+        model = with_settings(model, known.settings)
+    # One that a person gave is the only one.
+    own = model.edges.tail_power == EdgeConfig().tail_power
+    powers = TAIL_POWERS if own and known is None else (model.edges.tail_power,)
+    found = try_networks(
+        model, task, content, without=measure_lists(alone, task).per_user, powers=powers, seed=seed, record=record
+    )
+    why = found.in_words() if wanted == "auto" else f"kept, as asked for; else they were {found.in_words()}"
+    used = found.model if found.helps or wanted == "always" else model.closed_form_alone
+    return Networks(used, found.fitted, alone, why)
+
+
+@dataclass(frozen=True)
+class TriedNetworks:
+    """The model with the last weight of the tail that was tried: the one that is used, if any is."""
+
+    model: Cartograph
+    fitted: FittedCartograph
+    lists: Lists
+    """Of the fitted model."""
+
+    verdicts: tuple[Verdict, ...]
+    """Of each weight that was tried."""
+
+    powers: tuple[float, ...]
+
+    @property
+    def helps(self) -> bool:
+        """Whether the model is better than its closed form."""
+        return self.verdicts[-1].helps
+
+    def in_words(self) -> str:
+        """Return what was decided, and why not by another weight of the tail."""
+        *earlier, (power, last) = zip(self.powers, self.verdicts, strict=True)
+        before = "".join(f"; {each:g} was {found}" for each, found in earlier)
+        return f"{last}, the tail weighed by {power:g}{before}"
+
+
+def try_networks(
+    model: Cartograph,
+    task: Task,
+    content: Content,
+    *,
+    without: Mapping[str, PerUser],
+    powers: Sequence[float],
+    seed: int,
+    record: Record = lambda _stage, _epoch: None,
+) -> TriedNetworks:
+    """Return the model fitted with its networks, by the first weight of the tail with which the tail does not pay.
+
+    ``without`` are the numbers of each user by the closed form. The more the tail weighs, the less the head gains, so
+    that no later weight would be better.
+    """
+    ways = [replace(model.edges, tail_power=power) for power in powers]
+    verdicts: list[Verdict] = []
+    for fitted in model.fit_each(task, content, ways, seed=seed, record=record):
+        lists = measure_lists(fitted, task)
+        verdicts.append(verdict(lists.per_user, without, seed=seed))
+        if not verdicts[-1].tail_pays:
+            break
+    tried = len(verdicts)
+    return TriedNetworks(replace(model, edges=ways[tried - 1]), fitted, lists, tuple(verdicts), tuple(powers[:tried]))
 
 
 def verdict(whole: Mapping[str, PerUser], without: Mapping[str, PerUser], *, seed: int) -> Verdict:

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from jaxtyping import Float
 
-from gnn.base import fit_base
+from gnn.base import LEAST_WEIGHT, fit_base
 from gnn.config import ClosedFormConfig, HistoryConfig, RelatedConfig
 from gnn.history import Weighing, trend
 from gnn.model import Content, Range, Space
@@ -16,8 +16,8 @@ from gnn.ranking import Recommender, RelatedRecommender
 from gnn.related import related_edges
 from gnn.task import Task, weigh
 
-WEIGHT = Range(0.0001, 5.0, log=True)
-"""The lower third of it leaves a relation out (:data:`gnn.base.LEAST_WEIGHT`)."""
+WEIGHT = Range(LEAST_WEIGHT, 5.0, log=True)
+"""Its low end leaves a relation out."""
 
 
 @dataclass(frozen=True)

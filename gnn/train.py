@@ -36,7 +36,7 @@ from gnn.show import three_explanations
 from gnn.split import Split, enough_buyers, split_purchases
 from gnn.task import Task, task_of_split
 from gnn.text import encode_texts
-from gnn.tuned import load_verdict, setting_of
+from gnn.tuned import load_networks, setting_of
 from kg.build import build_graph, results_by_position
 from kg.graph import Graph
 from kg.load import finding_text, load_graph
@@ -98,7 +98,7 @@ def train(config: TrainConfig) -> None:
                 past,
                 content,
                 wanted=config.networks,
-                known=load_verdict(found, model) if found else None,
+                known=load_networks(found, model) if found else None,
                 seed=config.seed,
                 record=partial(_record, folder, "validation"),
             )

@@ -13,7 +13,7 @@ from gnn.model import Model
 from loaders.errors import InputError
 
 FILE = "tuned.json"
-VERDICT = "networks.json"
+NETWORKS = "networks.json"
 FACTS = (
     *("shop", "leave_out", "repeat", "users_share", "min_buyers"),
     *("split", "validation_from", "test_from", "parts"),
@@ -147,20 +147,32 @@ def as_plain(model: Model) -> dict[str, Any]:
     return settings
 
 
-def save_verdict(folder: Path, whole: Model, *, helps: bool, why: str) -> None:
-    """Write down whether the networks of ``whole`` help on the validation part of the shop that the folder is of."""
-    page = {"helps": helps, "why": why, "settings": as_plain(whole)}
-    (folder / VERDICT).write_text(json.dumps(page, indent=2) + "\n", encoding="utf-8")
+@dataclass(frozen=True)
+class NetworksFound:
+    """What was found of a model's networks on the validation part of a shop."""
+
+    helps: bool
+    why: str
+    settings: Settings
+    """The best settings of those that were tried for the networks."""
 
 
-def load_verdict(folder: Path, whole: Model) -> tuple[bool, str] | None:
-    """Return whether the networks of ``whole`` help, and why; None where nobody looked at it with these settings."""
-    file = folder / VERDICT
+def save_networks(folder: Path, whole: Model, found: NetworksFound) -> None:
+    """Write down what was found of the networks of ``whole``, as it was given, on the shop that the folder is of."""
+    page = {**asdict(found), "model": as_plain(whole)}
+    (folder / NETWORKS).write_text(json.dumps(page, indent=2) + "\n", encoding="utf-8")
+
+
+def load_networks(folder: Path, whole: Model) -> NetworksFound | None:
+    """Return what was found of the networks of ``whole``; None where nobody looked at it with these settings."""
+    file = folder / NETWORKS
     if not file.exists():
         return None
     try:
         values = json.loads(file.read_text(encoding="utf-8"))
-        return (bool(values["helps"]), str(values["why"])) if values["settings"] == as_plain(whole) else None
+        if values["model"] != as_plain(whole):
+            return None
+        return NetworksFound(bool(values["helps"]), str(values["why"]), dict(values["settings"]))
     except (KeyError, TypeError, ValueError) as error:
         raise InputError(f"{str(file)!r} does not say whether networks help ({error}); delete it") from error
 

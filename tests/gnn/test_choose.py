@@ -2,23 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import ClassVar
 
 import numpy as np
 import pytest
 
-from gnn.cartograph import Cartograph
-from gnn.choose import choose_closed_form, choose_networks, verdict
+from gnn.cartograph import Cartograph, FittedCartograph
+from gnn.choose import choose_closed_form, choose_networks, try_networks, verdict
 from gnn.config import ClosedFormConfig, EdgeConfig, SplitConfig
 from gnn.history import Weighing
+from gnn.measured import Lists, measure_lists
 from gnn.metrics import PerUser
 from gnn.model import Content, Range
 from gnn.ranking import Recommender
 from gnn.simplify import simplified
 from gnn.split import split_purchases
 from gnn.task import Task, make_task
+from gnn.tuned import NetworksFound
 from kg.graph import Graph
 from loaders.synthetic import synthetic_shop
 from tests.gnn.shops import content_of, graph_of
@@ -131,11 +133,59 @@ def test_networks_are_trained_only_where_that_can_decide_something() -> None:
         trained.append(stage)
 
     never = choose_networks(small, task, content, wanted="never", seed=0, record=record)
-    known = choose_networks(small, task, content, wanted="auto", known=(False, "it was worse"), seed=0, record=record)
+    worse = NetworksFound(helps=False, why="it was worse", settings={"edges.tail_power": 0.15})
+    known = choose_networks(small, task, content, wanted="auto", known=worse, seed=0, record=record)
     assert not trained
     assert (never.why, known.why) == ("left out, as asked for", "found earlier: it was worse")
     assert never.model == known.model == small.closed_form_alone
-    always = choose_networks(small, task, content, wanted="always", known=(False, "worse"), seed=0, record=record)
+    always = choose_networks(small, task, content, wanted="always", known=worse, seed=0, record=record)
     assert set(trained) == {"network on a part", "edge network", "network on all"}
-    assert always.model == small
+    # Only as was found the best, though it was not good enough.
+    assert always.model == replace(small, edges=replace(small.edges, tail_power=0.15))
+    assert trained.count("edge network") == 1
     assert always.why.startswith("kept, as asked for; else they were ")
+
+
+def test_the_first_weight_of_the_tail_with_which_it_does_not_pay_is_used(monkeypatch: pytest.MonkeyPatch) -> None:
+    task, content = past(GRAPH), content_of(GRAPH)
+    small = replace(Cartograph(), edges=EdgeConfig(passes=1)).for_graph(GRAPH, timed=True)
+    without = numbers(0.1, 0.1, seed=2)
+    fitted: list[float] = []
+
+    some = small.closed_form_alone.fit(task, content, seed=0)
+    lists = measure_lists(some, task)
+
+    def each(
+        _self: Cartograph, _task: Task, _content: Content, ways: list[EdgeConfig], **_: object
+    ) -> Iterator[FittedCartograph]:
+        for way in ways:
+            fitted.append(way.tail_power)
+            yield replace(some, name=str(way.tail_power))
+
+    def measured(each: FittedCartograph, _task: Task) -> Lists:
+        return replace(lists, per_user=made[float(each.name)])
+
+    # With 0 the tail pays, with 0.25 it does not.
+    made = {0.0: numbers(0.13, 0.05, seed=3), 0.25: numbers(0.12, 0.10, seed=1), 0.5: numbers(0.11, 0.14, seed=4)}
+    monkeypatch.setattr(Cartograph, "fit_each", each)
+    monkeypatch.setattr("gnn.choose.measure_lists", measured)
+    found = try_networks(small, task, content, without=without, powers=tuple(made), seed=0)
+    assert fitted == [0.0, 0.25]
+    assert found.helps
+    assert found.model == replace(small, edges=replace(small.edges, tail_power=0.25))
+    assert found.in_words().startswith("kept: NDCG@10 +")
+    assert ", the tail weighed by 0.25; 0 was left out: NDCG@10 +" in found.in_words()
+    hopeless = try_networks(small, task, content, without=without, powers=(0.0,), seed=0)
+    assert not hopeless.helps
+
+
+def test_each_way_to_train_the_edge_network_gives_what_a_fit_of_its_own_gives() -> None:
+    task, content = past(GRAPH), content_of(GRAPH)
+    small = replace(Cartograph(), edges=EdgeConfig(passes=1)).for_graph(GRAPH, timed=True)
+    ways = [replace(small.edges, tail_power=power) for power in (0.0, 0.5)]
+    together = list(small.fit_each(task, content, ways, seed=0))
+    for way, fitted in zip(ways, together, strict=True):
+        alone = replace(small, edges=way).fit(task, content, seed=0)
+        np.testing.assert_array_equal(fitted.related.weight, alone.related.weight)
+        np.testing.assert_array_equal(fitted.related.target, alone.related.target)
+    assert not np.array_equal(together[0].related.weight, together[1].related.weight)

@@ -10,7 +10,7 @@ import pytest
 
 from gnn.cartograph import Cartograph
 from gnn.models import models
-from gnn.tuned import FACTS, SHIPPED, apply_tuned, load_tuned, load_verdict, with_settings
+from gnn.tuned import FACTS, SHIPPED, apply_tuned, load_networks, load_tuned, with_settings
 from loaders.synthetic import synthetic_shop
 from tests.gnn.shops import graph_of
 
@@ -44,4 +44,4 @@ def test_what_was_decided_on_the_networks_is_of_these_settings(folder: str, time
     graph = replace(graph_of(synthetic_shop()), links={})
     ours = Cartograph().for_graph(graph, timed=timed)
     found = load_tuned(SHIPPED / folder)["closed form"]
-    assert load_verdict(SHIPPED / folder, with_settings(ours, found)) is not None
+    assert load_networks(SHIPPED / folder, with_settings(ours, found)) is not None

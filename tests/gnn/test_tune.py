@@ -28,7 +28,15 @@ from gnn.ranking import Recommender
 from gnn.search import search
 from gnn.task import Task
 from gnn.tune import TuneConfig, tune
-from gnn.tuned import apply_tuned, fitting_tuned, load_tuned, load_verdict, save_verdict, with_settings
+from gnn.tuned import (
+    NetworksFound,
+    apply_tuned,
+    fitting_tuned,
+    load_networks,
+    load_tuned,
+    save_networks,
+    with_settings,
+)
 from kg.graph import Graph
 from loaders.errors import InputError
 from loaders.synthetic import synthetic_shop
@@ -519,11 +527,12 @@ def test_the_youngest_search_on_this_shop_is_found_in_the_first_place_that_has_o
     assert fitting_tuned([tmp_path / "c"], "Hill", facts=by_chance | {"seed": 1}) is None
 
 
-def test_whether_networks_help_is_kept_beside_the_settings_and_is_of_no_others(tmp_path: Path) -> None:
-    assert load_verdict(tmp_path, Hill()) is None
-    save_verdict(tmp_path, Hill(), helps=True, why="kept: NDCG@10 +1.00")
-    assert load_verdict(tmp_path, Hill()) == (True, "kept: NDCG@10 +1.00")
-    assert load_verdict(tmp_path, replace(Hill(), foot=Foot(width=2.0))) is None
+def test_what_was_found_of_networks_is_kept_beside_the_settings_and_is_of_no_others(tmp_path: Path) -> None:
+    assert load_networks(tmp_path, Hill()) is None
+    found = NetworksFound(helps=True, why="kept: NDCG@10 +1.00", settings={"foot.width": 2.0})
+    save_networks(tmp_path, Hill(), found)
+    assert load_networks(tmp_path, Hill()) == found
+    assert load_networks(tmp_path, replace(Hill(), foot=Foot(width=2.0))) is None
     (tmp_path / "networks.json").write_text('{"helps": 1')
     with pytest.raises(InputError, match=r"networks.json' does not say whether networks help .*; delete it"):
-        load_verdict(tmp_path, Hill())
+        load_networks(tmp_path, Hill())
