@@ -1,19 +1,27 @@
-"""Fails unless the main job left all its outputs, and ranks clearly better than popularity on the test weeks."""
+"""Fails unless the main job left all its outputs, ranks better than popularity, and Cypher agrees with all of it."""
 
 from __future__ import annotations
 
 import hashlib
 import json
 import sys
+import time
 from pathlib import Path
+from typing import Any
 
 import polars as pl
 
 from gnn.run import RunFolder
 from kg.cypher import parameters_of, query_names, read_query
-from kg.explain import explain, recommend
-from kg.store import open_store
+from kg.explain import ALL_ROWS, explain, score_parameters
+from kg.graph import RunRecord
+from kg.recommend import recommend
+from kg.schema import SHARES
+from kg.store import GraphStore, open_store
 from tests.kg.answers import ANSWERS, Known, same_rows
+
+SUMMED = 1000
+"""Random pairs whose explanations are added up."""
 
 EXPECTED = ("config.json", "manifest.json", "metrics.jsonl", "model.safetensors", "report.json", "report.md")
 
@@ -60,15 +68,71 @@ def check_cypher(folder: Path) -> None:
             why = explain(store, user=user, product=best, run=run, limit=1)
             if abs(why.score - rows["score"][0]) > 1e-5:
                 sys.exit(f"the explanation of {best} for user {user} adds up to {why.score}, not {rows['score'][0]}")
+            if place % 2 == 0:
+                check_reason(store, lists[(user,)].row(place % len(lists[(user,)]), named=True), run)
             if place % 5:
                 continue
             values = {"user": user, "product": best, "run": run.name, "now": float(run.now), "level": 2, "limit": 10}
+            values |= {
+                "because": why.rows["because"][0],
+                "basket": why.rows["because"].head(3).to_list() * 2,
+                "sample": 3,
+            }
             values |= {"half_life": run.half_life, "exponent": run.exponent, "repeat": run.repeat}
             for name, text in texts.items():
                 found = store.query(text, {key: values[key] for key in parameters_of(text)})
                 if not same_rows(found, ANSWERS[name](known, values).head(10)):
                     sys.exit(f"{name} for user {user} and product {best} is not what the tables say")
+        check_sums(store, delivered, known, run)
     print("Cypher finds the delivered lists, their explanations add up, and every query file answers as the tables do")
+
+
+def check_reason(store: GraphStore, edge: dict[str, Any], run: RunRecord) -> None:
+    """Exit unless the reason of a delivered edge is the first row of its explanation."""
+    text = read_query("explain_score", dialect=store.dialect)
+    rows = store.query(text, score_parameters(edge["user_id"], edge["product_id"], run, limit=ALL_ROWS))
+    found = rows.filter(pl.col("because") == edge["reason_via"])
+    whole = f"the reason of {edge['product_id']} for user {edge['user_id']}"
+    if found.is_empty() or rows["contribution"].max() - found["contribution"][0] > 1e-9:
+        sys.exit(f"{whole} is {edge['reason_via']}, and {rows['because'][0]} adds more")
+    row = found.row(0, named=True)
+    if abs(row["contribution"] / edge["score"] - edge["reason_share"]) > 1e-5:
+        sys.exit(f"{whole} adds {row['contribution'] / edge['score']} of the score, not {edge['reason_share']}")
+    if row[edge["reason_kind"]] < max(row[share] for share in SHARES) - 1e-9:
+        sys.exit(f"{whole} is of the kind {edge['reason_kind']}, and another share is larger")
+
+
+def check_sums(store: GraphStore, delivered: pl.DataFrame, known: Known, run: RunRecord) -> None:
+    """Exit unless the rows of 1,000 random pairs, ranked and not, add up to their score and shares to each row."""
+    text = read_query("explain_score", dialect=store.dialect)
+    ranked = delivered.sample(SUMMED // 2, seed=0)
+    any_pair = pl.DataFrame(
+        {
+            "user_id": delivered["user_id"].sample(SUMMED // 2, seed=1),
+            "product_id": known.related["target"].sample(SUMMED // 2, seed=2),
+        }
+    )
+    asked = pl.concat([ranked.select("user_id", "product_id"), any_pair]).rows()
+    weighing = {"now": float(run.now), "half_life": run.half_life, "exponent": run.exponent}
+    scores = dict(zip(ranked.select("user_id", "product_id").rows(), ranked["score"], strict=True))
+    took = 0.0
+    for user, product in asked:
+        start = time.perf_counter()
+        rows = store.query(text, score_parameters(user, product, run, limit=ALL_ROWS))
+        took += time.perf_counter() - start
+        score = scores.get((user, product))
+        if score is None:
+            bought = known.purchases({"user": user, **weighing})
+            towards = known.related.filter(pl.col("target") == product).rename({"weight": "related"})
+            both = bought.join(towards, left_on="product", right_on="source")
+            score = float((both["weight"] * both["related"]).sum())
+        total = float(rows["contribution"].cast(pl.Float64).sum())
+        if abs(total - score) > 1e-5 * max(1.0, abs(score)):
+            sys.exit(f"the rows of {product} for user {user} add up to {total}, not to the score {score}")
+        apart = rows.select((pl.sum_horizontal(SHARES) - pl.col("contribution")).abs().max()).item()
+        if apart is not None and apart > 1e-5:
+            sys.exit(f"the shares of a row of {product} for user {user} are {apart} apart from what it adds")
+    print(f"the rows of {len(asked)} random pairs add up to their scores; Cypher took {took:.1f} s")
 
 
 if __name__ == "__main__":

@@ -46,8 +46,9 @@ REASON: dict[str, type[pl.DataType]] = {
 }
 """Properties of a ranked edge that say why; null where none of her purchases speaks for it.
 
-The best purchase is the one that adds the most to the score: ``reason_via`` is its product, ``reason_share`` what it adds
-over the score, ``reason_kind`` the largest of :data:`SHARES` of its ``RELATED`` edge.
+The best purchase is the one that adds the most to the score, of equal ones the one whose id comes first: ``reason_via``
+is its product, ``reason_share`` what it adds over the score (null where the score is not above 0), ``reason_kind`` the
+largest of :data:`SHARES` of its ``RELATED`` edge.
 """
 
 RESULTS: dict[str, dict[str, type[pl.DataType]]] = {

@@ -41,7 +41,9 @@ def test_the_best_purchase_its_largest_share_and_what_it_adds_over_the_score() -
     ranked = rank(RelatedRecommender("ours", history, related), seen=history, k=4)
     assert ranked.products.tolist() == [[2, 3, 4, NOBODY]]
     assert ranked.scores[0, :3].tolist() == [4.5, -2.0, -2.0]
-    found = best_reasons(ranked, history=history, related=related, kinds=related_matrix(WEIGHED, PRODUCTS, column="kind"))
+    found = best_reasons(
+        ranked, history=history, related=related, kinds=related_matrix(WEIGHED, PRODUCTS, column="kind")
+    )
     # Jam because of the pot; the mug, though its score is negative, because of the tea; the cup because of nothing.
     assert found.via.tolist() == [[1, 0, NOBODY, NOBODY]]
     assert found.kind.tolist() == [[SHARES.index("text"), SHARES.index("bought"), NOBODY, NOBODY]]
@@ -81,7 +83,7 @@ def small_shops(draw: st.DrawFn) -> tuple[sparse.csr_array, sparse.csr_array, bo
     )
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=100, deadline=None)
 @given(shop=small_shops(), k=st.integers(1, 7), most_steps=st.integers(1, 12))
 def test_the_reason_is_the_one_that_trying_every_purchase_finds(
     shop: tuple[sparse.csr_array, sparse.csr_array, bool], k: int, most_steps: int
