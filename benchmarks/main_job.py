@@ -29,7 +29,8 @@ from gnn.related import related_matrix
 from gnn.run import RunFolder
 from kg.build import build_graph, results_by_position
 from kg.cypher import read_query
-from kg.explain import recommend, score_parameters
+from kg.explain import score_parameters
+from kg.recommend import recommend
 from kg.store import open_store
 
 Answer = TypeVar("Answer")

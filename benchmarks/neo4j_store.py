@@ -129,6 +129,7 @@ def main(config: BenchmarkConfig) -> None:
         rng = np.random.default_rng(config.seed)
         users = rng.choice(tables.nodes["User"]["id"].to_numpy(), config.pairs)
         bought = tables.edges["BOUGHT"]["target"].unique().sort().to_numpy()
+        source_of = dict(related.group_by("target").agg(pl.col("source").first()).iter_rows())
         values = [
             {
                 "user": str(user),
@@ -140,6 +141,9 @@ def main(config: BenchmarkConfig) -> None:
                 "repeat": run.repeat,
                 "level": 2,
                 "limit": 10,
+                "because": source_of.get(product, str(product)),
+                "basket": [str(product), source_of.get(product, str(product))] * 2,
+                "sample": 3,
             }
             for user, product in zip(users, rng.choice(bought, config.pairs), strict=True)
         ]

@@ -14,20 +14,34 @@ from typing import Literal
 import numpy as np
 import polars as pl
 import tyro
-from jaxtyping import Int
+from jaxtyping import Float, Int
 from scipy import sparse
 
 from gnn.history import binary, history_weights
 from gnn.ranking import NOBODY, Ranked, RelatedRecommender, rank_blocks
+from gnn.reasons import Reasons, best_reasons, largest_shares
 from gnn.related import Related, related_matrix
 from gnn.run import Manifest, RunFolder, put_in_place
+from gnn.similarity import cosines
 from kg.build import build_graph, results_by_position
 from kg.graph import Graph
+from kg.schema import SHARES
 from kg.store import GraphStore, open_store
 from loaders.errors import InputError, run_command
 
 Format = Literal["parquet", "csv"]
 USERS_PER_SHARD = 10_240
+COLUMNS = {
+    "user_id": "string",
+    "product_id": "string",
+    "rank": "int64",
+    "score": "float64",
+    "reason_kind": "string",
+    "reason_via": "string",
+    "reason_share": "float64",
+    "run": "string",
+}
+"""Columns of a delivery and their types; :data:`kg.schema.REASON` says what the reasons are."""
 
 
 @dataclass(frozen=True)
@@ -69,11 +83,20 @@ class Delivery:
     """Users with no purchase of a ranked product."""
 
     edges: pl.DataFrame
-    """``user_id``, ``product_id``, ``rank``, ``score``."""
+    """All of :data:`COLUMNS` but ``run``."""
 
 
-def related_by_id(related: Related, graph: Graph, products: Int[np.ndarray, " products"]) -> pl.DataFrame:
-    """Return ``RELATED`` edges with ids: ``source``, ``target``, ``weight`` and its shares."""
+def related_by_id(
+    related: Related,
+    graph: Graph,
+    *,
+    products: Int[np.ndarray, " products"],
+    text: Float[np.ndarray, "nodes dimension"],
+) -> pl.DataFrame:
+    """Return ``RELATED`` edges with ids: ``source``, ``target``, ``weight``, its shares, and how ``near`` texts are.
+
+    ``text`` holds the vector of every product of the graph, zeros where there is no text.
+    """
     ids = graph.products["id"].gather(products)
     return pl.DataFrame(
         {
@@ -81,25 +104,36 @@ def related_by_id(related: Related, graph: Graph, products: Int[np.ndarray, " pr
             "target": ids.gather(related.target),
             "weight": related.weight,
             **related.shares,
+            "near": cosines(text[products], source=related.source, target=related.target),
         }
     )
 
 
 def ranked_by_id(
     ranked: Ranked,
+    reasons: Reasons,
     *,
     graph: Graph,
     users: Int[np.ndarray, " users"],
     products: Int[np.ndarray, " products"],
 ) -> pl.DataFrame:
-    """Return ranked edges with ids: ``user_id``, ``product_id``, ``rank`` (1 is the best), ``score``."""
+    """Return ranked edges with ids: ``user_id``, ``product_id``, ``rank`` (1 is the best), ``score`` and the reason."""
     rows, places = np.nonzero(ranked.products != NOBODY)
+    ids = graph.products["id"].gather(products)
+
+    def named(names: pl.Series, found: Int[np.ndarray, "users k"]) -> pl.Series:
+        position = pl.Series(found[rows, places])
+        return names.gather(position.set(position == NOBODY, None))
+
     return pl.DataFrame(
         {
             "user_id": graph.users["id"].gather(users[rows]),
-            "product_id": graph.products["id"].gather(products[ranked.products[rows, places]]),
+            "product_id": ids.gather(ranked.products[rows, places]),
             "rank": places + 1,
             "score": ranked.scores[rows, places],
+            "reason_kind": named(pl.Series(SHARES), reasons.kind),
+            "reason_via": named(ids, reasons.via),
+            "reason_share": pl.Series(reasons.share[rows, places], nan_to_null=True),
         }
     )
 
@@ -107,15 +141,18 @@ def ranked_by_id(
 def ranked_edges(graph: Graph, *, edges: pl.DataFrame, manifest: Manifest, now: int, k: int) -> Iterator[pl.DataFrame]:
     """Yield the ranked edges of each block of users, by all their purchases before ``now``.
 
-    ``edges`` are the run's ``RELATED`` by position; the products they join are those that are ranked.
+    ``edges`` are the run's ``RELATED`` by position, with shares; the products they join are those that are ranked.
     """
     products = np.unique(np.concatenate([edges["source"].to_numpy(), edges["target"].to_numpy()]))
     known = graph.bought.filter(pl.col("at") < now)
     history = history_weights(known, products=products, num_users=len(graph.users), weighing=manifest.weighing, now=now)
-    recommender = RelatedRecommender("Cartograph", history, related_matrix(edges, products))
+    related = related_matrix(edges, products)
+    kinds = related_matrix(edges.with_columns(kind=largest_shares(edges)), products, column="kind")
+    recommender = RelatedRecommender("Cartograph", history, related)
     seen = sparse.csr_array(history.shape) if manifest.repeat else binary(history)
     for users, ranked in rank_blocks(recommender, seen=seen, k=min(k, max(len(products), 1))):
-        yield ranked_by_id(ranked, graph=graph, users=users, products=products)
+        reasons = best_reasons(ranked, history=history[users], related=related, kinds=kinds)
+        yield ranked_by_id(ranked, reasons, graph=graph, users=users, products=products)
 
 
 def deliver(
@@ -149,13 +186,7 @@ def deliver(
             "now": now,
             "k": k,
             "format": kind,
-            "columns": {
-                "user_id": "string",
-                "product_id": "string",
-                "rank": "int64",
-                "score": "float64",
-                "run": "string",
-            },
+            "columns": COLUMNS,
             "rows": len(edges),
             "users": covered,
             "users_left_out": {"no purchase of a ranked product": left_out},

@@ -135,8 +135,13 @@ def joined(blocks: Sequence[Related]) -> Related:
     )
 
 
-def related_matrix(edges: pl.DataFrame, products: Int[np.ndarray, " products"]) -> sparse.csr_array:
-    """Return R on the sorted positions ``products`` from stored edges (``source``, ``target``, ``weight``)."""
+def related_matrix(
+    edges: pl.DataFrame, products: Int[np.ndarray, " products"], *, column: str = "weight"
+) -> sparse.csr_array:
+    """Return R on the sorted positions ``products`` from stored edges (``source``, ``target``, ``weight``).
+
+    Another ``column`` of the edges gives the matrix of that.
+    """
     kept = edges.filter(pl.col("source").is_in(products), pl.col("target").is_in(products))
-    ends = tuple(np.searchsorted(products, kept[column].to_numpy()) for column in ("source", "target"))
-    return sparse.csr_array((kept["weight"].to_numpy(), ends), shape=(len(products), len(products)))
+    ends = tuple(np.searchsorted(products, kept[name].to_numpy()) for name in ("source", "target"))
+    return sparse.csr_array((kept[column].to_numpy(), ends), shape=(len(products), len(products)))

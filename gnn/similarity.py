@@ -19,6 +19,8 @@ Features = Mapping[str, "sparse.csr_array | Float[np.ndarray, 'products features
 RANK = 512
 """Directions that a relation is compressed to, where it is."""
 
+EDGES_AT_ONCE = 512
+
 MANY_PRODUCTS = 8_192
 WOODBURY_SHARE = 0.4
 """Woodbury is worth it where the matrix it inverts has at most this part of the rows that G has."""
@@ -43,6 +45,23 @@ def compressed(features: sparse.csr_array | np.ndarray) -> sparse.csr_array | np
     if features.shape[1] <= RANK:
         return features
     return np.asarray(TruncatedSVD(RANK, n_iter=3, random_state=0).fit_transform(features), dtype=np.float32)
+
+
+def cosines(
+    vectors: Float[np.ndarray, "products dimension"],
+    *,
+    source: Int[np.ndarray, " edges"],
+    target: Int[np.ndarray, " edges"],
+) -> Float[np.ndarray, " edges"]:
+    """Return the cosine of the vectors of both ends of each edge; 0 where one has no length."""
+    length = np.linalg.norm(vectors, axis=1, keepdims=True)
+    unit = np.divide(vectors, length, out=np.zeros_like(vectors), where=length > 0)
+    found = np.empty(len(source), dtype=vectors.dtype)
+    # In blocks that stay in the processor's cache, for the vectors of all edges are gigabytes.
+    for start in range(0, len(source), EDGES_AT_ONCE):
+        some = slice(start, start + EDGES_AT_ONCE)
+        found[some] = np.einsum("ed,ed->e", unit[source[some]], unit[target[some]])
+    return found
 
 
 def product_features(

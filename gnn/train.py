@@ -130,7 +130,7 @@ def train(config: TrainConfig) -> None:
             test=test,
             seconds=watch.seconds,
         )
-        by_id = related_by_id(fitted.related, graph, final.products)
+        by_id = related_by_id(fitted.related, graph, products=final.products, text=content.text)
         with watch.stage("export"):
             delivery = deliver(
                 ranked_edges(

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from importlib import resources
 
 from loaders.errors import InputError
+
+Value = str | float | Sequence[str]
+"""What a parameter may be: text, a number, true or false, or a list of texts."""
 
 _NOT_CODE = re.compile(r"//[^\n]*|'(?:\\.|[^'\\])*'|\"(?:\\.|[^\"\\])*\"|`[^`]*`")
 _PARAMETER = re.compile(r"\$(\w+)")
@@ -43,7 +46,7 @@ def parameters_of(query: str) -> set[str]:
     return set(_PARAMETER.findall(_NOT_CODE.sub(" ", query)))
 
 
-def with_values(query: str, parameters: Mapping[str, str | float]) -> str:
+def with_values(query: str, parameters: Mapping[str, Value]) -> str:
     """Return ``query`` with its parameters written out, for a person to paste; programs pass parameters instead."""
 
     def written(found: re.Match[str]) -> str:
@@ -53,10 +56,14 @@ def with_values(query: str, parameters: Mapping[str, str | float]) -> str:
     return _NOT_CODE_OR_PARAMETER.sub(written, query)
 
 
-def _literal(value: str | float) -> str:
+def _literal(value: Value) -> str:
     if isinstance(value, str):
         escaped = value.replace("\\", "\\\\").replace("'", "\\'").replace("\n", "\\n").replace("\r", "\\r")
         return f"'{escaped}'"
+    if isinstance(value, Sequence):
+        return f"[{', '.join(map(_literal, value))}]"
+    if isinstance(value, bool):
+        return str(value).lower()
     # Ladybug reads 1e30 and not 1e+30.
     return repr(value).replace("e+", "e")
 

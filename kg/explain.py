@@ -2,21 +2,25 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import polars as pl
 import tyro
 
 from kg import schema
-from kg.cypher import read_query, with_values
+from kg.build import SEPARATOR
+from kg.cypher import Value, read_query, with_values
 from kg.graph import RunRecord
 from kg.lookup import require_limit, require_product, require_run, require_user
 from kg.store import GraphStore, address_of, open_store
 from kg.text_table import date_text, one_line, product_text, text_table
-from loaders.errors import run_command
+from loaders.errors import InputError, run_command
 
 # A score is the sum of all its rows; nobody has bought more products than this.
 ALL_ROWS = 1_000_000_000
+DRILLED = 3
+"""Rows of an explanation whose evidence is shown in a line each."""
 
 
 @dataclass(frozen=True)
@@ -83,6 +87,38 @@ class Explanation:
     """The Cypher that returns ``rows``, to paste."""
 
 
+@dataclass(frozen=True)
+class EdgeEvidence:
+    """What the graph knows of two products that a run relates: the evidence behind one row of an explanation."""
+
+    because: str
+    """Id of the product that was bought."""
+
+    product: str
+    """Id of the product that it leads to."""
+
+    brand: str | None
+    """Name of the brand they share, None where they share none."""
+
+    categories: tuple[str, ...]
+    """The categories they share, of every level, sorted; each named by its whole path."""
+
+    people: int
+    """How many people bought both before the run's moment."""
+
+    some_people: tuple[str, ...]
+    """Ids of a few of them, the first in order."""
+
+    weight: float
+    """Weight of the edge, the sum of its shares."""
+
+    shares: Mapping[str, float]
+    """Each of :data:`kg.schema.SHARES` → its part of the weight."""
+
+    near: float
+    """Cosine of the vectors of their texts, 0 where one has no text."""
+
+
 def explain(store: GraphStore, *, user: str, product: str, run: RunRecord, limit: int) -> Explanation:
     """Return why ``run`` gives ``user`` this product, with at most ``limit`` rows of each further evidence."""
     require_user(store, user)
@@ -106,19 +142,47 @@ def explain(store: GraphStore, *, user: str, product: str, run: RunRecord, limit
     )
 
 
-def recommend(store: GraphStore, *, user: str, run: RunRecord, limit: int) -> pl.DataFrame:
-    """Return ``product``, ``name`` and ``score`` of the best products for ``user``, best first.
+def drill_down(store: GraphStore, *, because: str, product: str, run: RunRecord, sample: int = 3) -> EdgeEvidence:
+    """Return what the graph knows of the edge ``because`` → ``product``, with at most ``sample`` people of those.
 
-    Those she has bought are among them only if the run was made to recommend them again.
+    Raises
+    ------
+    InputError
+        Where ``run`` has no such edge, as between products that no row of an explanation joins.
     """
-    require_user(store, user)
-    text = read_query("recommend", dialect=store.dialect)
-    return store.query(text, {"user": user, **_weighing(run), "repeat": run.repeat, "limit": limit})
+    text = read_query("explain_edge", dialect=store.dialect)
+    ends = {"because": because, "product": product, "run": run.name}
+    rows = store.query(text, {**ends, "now": float(run.now), "sample": sample, "limit": 1})
+    if rows.is_empty():
+        raise InputError(
+            f"the run {run.name!r} has no RELATED edge from {because!r} to {product!r}; give the two products of a row "
+            "of an explanation"
+        )
+    row = rows.row(0, named=True)
+    # A column `brand` is the brand's name, so its share has another.
+    shares = {share: row[f"{share}_share" if share in {"brand", "category"} else share] for share in schema.SHARES}
+    return EdgeEvidence(
+        because=because,
+        product=product,
+        brand=row["brand"],
+        categories=tuple(row["categories"]),
+        people=row["people"],
+        some_people=tuple(row["some_people"]),
+        weight=row["weight"],
+        shares=shares,
+        near=row["near"],
+    )
 
 
-def score_parameters(user: str, product: str, run: RunRecord, *, limit: int) -> dict[str, str | float]:
+def score_parameters(user: str, product: str, run: RunRecord, *, limit: int) -> dict[str, Value]:
     """Return the parameters of the query ``explain_score``."""
-    return {"user": user, "product": product, **_weighing(run), "limit": limit}
+    return {"user": user, "product": product, **weighing_values(run), "limit": limit}
+
+
+def weighing_values(run: RunRecord) -> dict[str, Value]:
+    """Return the parameters by which a query finds the edges of ``run`` and weighs a purchase as it did."""
+    # Floats, for an integer parameter takes a type too narrow for seconds in Ladybug's arithmetic.
+    return {"run": run.name, "now": float(run.now), "half_life": run.half_life, "exponent": run.exponent}
 
 
 def reasons_text(found: Explanation, *, limit: int) -> str:
@@ -133,9 +197,13 @@ def reasons_text(found: Explanation, *, limit: int) -> str:
     return "\n\n".join(parts)
 
 
-def explanation_text(found: Explanation, *, limit: int) -> str:
-    """Return the reasons, and the Cypher that anyone can paste to get the same rows."""
-    return f"{reasons_text(found, limit=limit)}\n\nThe same from the graph, to paste:\n\n{found.query.rstrip()}"
+def explanation_text(found: Explanation, edges: Sequence[EdgeEvidence], *, limit: int) -> str:
+    """Return the reasons, what is behind some of them, and the Cypher that anyone can paste to get the same rows."""
+    parts = [reasons_text(found, limit=limit)]
+    if edges:
+        names = dict(found.rows.select("because", "name").rows())
+        parts.append("\n".join(f"{product_text(edge.because, names[edge.because])}: {_edge(edge)}." for edge in edges))
+    return "\n\n".join([*parts, "The same from the graph, to paste:", found.query.rstrip()])
 
 
 def main() -> None:
@@ -146,12 +214,9 @@ def main() -> None:
     with open_store(address, read_only=True, password_file=config.password_file) as store:
         run = require_run(store, config.run)
         found = explain(store, user=config.user, product=config.product, run=run, limit=config.limit)
-    print(explanation_text(found, limit=config.limit))
-
-
-def _weighing(run: RunRecord) -> dict[str, str | float]:
-    # Floats, for an integer parameter takes a type too narrow for seconds in Ladybug's arithmetic.
-    return {"run": run.name, "now": float(run.now), "half_life": run.half_life, "exponent": run.exponent}
+        first = found.rows["because"].head(DRILLED)
+        edges = [drill_down(store, because=because, product=config.product, run=run) for because in first]
+    print(explanation_text(found, edges, limit=config.limit))
 
 
 def _shares_text(found: Explanation) -> str:
@@ -204,6 +269,28 @@ def _evidence(found: Explanation) -> list[str]:
             for row in found.buyers.iter_rows(named=True)
         ),
     ]
+
+
+def _edge(edge: EdgeEvidence) -> str:
+    """Return the evidence of one edge in a line."""
+    shares = [f"{share} {part:.4f}" for share, part in edge.shares.items() if part]
+    people = f"{edge.people} people bought both"
+    if edge.some_people:
+        more = ", …" if edge.people > len(edge.some_people) else ""
+        people += f" ({', '.join(map(one_line, edge.some_people))}{more})"
+    # The deepest categories: that of a path implies all above it.
+    deepest = [
+        path for path in edge.categories if not any(other.startswith(path + SEPARATOR) for other in edge.categories)
+    ]
+    return "; ".join(
+        [
+            f"related {edge.weight:.4f}" + (f" ({', '.join(shares)})" if shares else ""),
+            *([f"the same brand {one_line(edge.brand)}"] if edge.brand is not None else []),
+            *(f"the same category {one_line(path)}" for path in deepest),
+            people,
+            *([f"texts {edge.near:.2f} near"] if edge.near else []),
+        ]
+    )
 
 
 def _bought(row: dict[str, str | int]) -> str:

@@ -143,7 +143,7 @@ class Neo4jStore:
             leftover = {"id": f"{relation} {mark}", "relation": relation}
             lock.write("MERGE (l:Leftover {id: $id}) SET l.relation = $relation", leftover)
             own = edges.select(pl.col(name).cast(kind) for name, kind in _no_results(relation).schema.items())
-            write_edges(lock.write, relation, _without_zero_shares(own.sort("source", "target")), run=mark)
+            write_edges(lock.write, relation, _without_zeros(own.sort("source", "target")), run=mark)
             old = current.get(relation)
             values = {name: value for name, value in asdict(run).items() if name != "name"}
             shown = {name.lower(): mark if name == relation else None for name in CURRENT_OF}
@@ -172,8 +172,8 @@ class Neo4jStore:
             )
             # Old edges are deleted only after the new ones are shown: the same mark, all the edges.
             if self._current(run)[0].get(relation) == mark:
-                shares = [name for name in schema.SHARES if name in frame.columns]
-                return frame.with_columns(pl.col(shares).fill_null(0.0)).sort("source", "target")
+                often_zero = [name for name in schema.OFTEN_ZERO if name in frame.columns]
+                return frame.with_columns(pl.col(often_zero).fill_null(0.0)).sort("source", "target")
 
     def run_record(self, name: str | None = None) -> RunRecord | None:
         """Return the record of the run ``name``, or of the last one."""
@@ -271,11 +271,11 @@ class Neo4jStore:
             lock.write("MATCH (l:Leftover {id: $id}) DELETE l", {"id": leftover})
 
 
-def _without_zero_shares(edges: pl.DataFrame) -> pl.DataFrame:
+def _without_zeros(edges: pl.DataFrame) -> pl.DataFrame:
     """Leave out shares that are 0: writing four properties fewer is half as fast again, and readers fill them in."""
-    shares = [name for name in schema.SHARES if name in edges.columns]
-    left = edges.with_columns(pl.when(pl.col(name) != 0).then(pl.col(name)).alias(name) for name in shares)
-    return left.drop(name for name in shares if left[name].null_count() == len(left))
+    often_zero = [name for name in schema.OFTEN_ZERO if name in edges.columns]
+    left = edges.with_columns(pl.when(pl.col(name) != 0).then(pl.col(name)).alias(name) for name in often_zero)
+    return left.drop(name for name in often_zero if left[name].null_count() == len(left))
 
 
 def _no_results(relation: str) -> pl.DataFrame:

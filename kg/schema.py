@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import polars as pl
 
-VERSION = 3
+VERSION = 4
 """Goes up when a graph that was loaded before can no longer be read; a store then asks to be loaded again."""
 
 NODES: dict[str, dict[str, type[pl.DataType]]] = {
@@ -36,11 +36,26 @@ BOUGHT: dict[str, type[pl.DataType]] = {
 SHARES = ("bought", "brand", "category", "text", "links", "network", "repeat")
 """The parts that a ``RELATED`` weight is the sum of, each a property of the edge."""
 
-RESULTS: dict[str, dict[str, type[pl.DataType]]] = {
-    "RELATED": {"run": pl.String, "weight": pl.Float64, **dict.fromkeys(SHARES, pl.Float64)},
-    "RECOMMENDED": {"run": pl.String, "rank": pl.Int64, "score": pl.Float64},
+OFTEN_ZERO = (*SHARES, "near")
+"""Properties of ``RELATED`` that a store may leave out where they are 0."""
+
+REASON: dict[str, type[pl.DataType]] = {
+    "reason_kind": pl.String,
+    "reason_via": pl.String,
+    "reason_share": pl.Float64,
 }
-"""Relations that a run writes back, and their properties."""
+"""Properties of a ranked edge that say why; null where none of her purchases speaks for it.
+
+The best purchase is the one that adds the most to the score, of equal ones the one whose id comes first: ``reason_via``
+is its product, ``reason_share`` what it adds over the score (null where the score is not above 0), ``reason_kind`` the
+largest of :data:`SHARES` of its ``RELATED`` edge.
+"""
+
+RESULTS: dict[str, dict[str, type[pl.DataType]]] = {
+    "RELATED": {"run": pl.String, "weight": pl.Float64, **dict.fromkeys(OFTEN_ZERO, pl.Float64)},
+    "RECOMMENDED": {"run": pl.String, "rank": pl.Int64, "score": pl.Float64, **REASON},
+}
+"""Relations that a run writes back, and their properties; ``near`` is the cosine of the two products' text vectors."""
 
 RUN: dict[str, type[pl.DataType]] = {
     "id": pl.String,

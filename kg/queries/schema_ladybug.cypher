@@ -9,5 +9,5 @@ CREATE REL TABLE BOUGHT(FROM User TO Product, at INT64, quantity DOUBLE, spend D
 CREATE REL TABLE HAS_BRAND(FROM Product TO Brand);
 CREATE REL TABLE IN_CATEGORY(FROM Product TO Category);
 CREATE REL TABLE SUBCATEGORY_OF(FROM Category TO Category);
-CREATE REL TABLE RELATED(FROM Product TO Product, run STRING, weight DOUBLE, bought DOUBLE, brand DOUBLE, category DOUBLE, text DOUBLE, links DOUBLE, network DOUBLE, repeat DOUBLE);
-CREATE REL TABLE RECOMMENDED(FROM User TO Product, run STRING, rank INT64, score DOUBLE);
+CREATE REL TABLE RELATED(FROM Product TO Product, run STRING, weight DOUBLE, bought DOUBLE, brand DOUBLE, category DOUBLE, text DOUBLE, links DOUBLE, network DOUBLE, repeat DOUBLE, near DOUBLE);
+CREATE REL TABLE RECOMMENDED(FROM User TO Product, run STRING, rank INT64, score DOUBLE, reason_kind STRING, reason_via STRING, reason_share DOUBLE);

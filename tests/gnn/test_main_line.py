@@ -9,8 +9,10 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import polars as pl
 import pytest
+import torch
 from polars.testing import assert_frame_equal
 
 from gnn.config import NetworkConfig, RelatedConfig, SplitConfig, TrainConfig
@@ -18,10 +20,12 @@ from gnn.evaluate import evaluate_run
 from gnn.export import ExportConfig, export_run
 from gnn.run import RunFolder
 from gnn.split import split_purchases
+from gnn.text import encode_texts
 from gnn.train import train
 from kg.cypher import read_query, with_values
-from kg.explain import ALL_ROWS, explain, recommend, score_parameters
+from kg.explain import ALL_ROWS, explain, score_parameters
 from kg.graph import GraphTables
+from kg.recommend import recommend
 from kg.schema import SHARES
 from kg.store import GraphStore, open_store
 from loaders.errors import InputError
@@ -119,8 +123,11 @@ def test_the_delivery_lists_its_shards_with_their_hashes(place: Path) -> None:
     assert (page["rows"], page["users"]) == (len(edges), edges["user_id"].n_unique())
     assert page["users"] + sum(page["users_left_out"].values()) == 200
     assert dict(edges.schema) == {
-        "user_id": pl.String, "product_id": pl.String, "rank": pl.Int64, "score": pl.Float64, "run": pl.String,
+        "user_id": pl.String, "product_id": pl.String, "rank": pl.Int64, "score": pl.Float64,
+        "reason_kind": pl.String, "reason_via": pl.String, "reason_share": pl.Float64, "run": pl.String,
     }  # fmt: skip
+    types = {"string": pl.String, "int64": pl.Int64, "float64": pl.Float64}
+    assert {name: types[kind] for name, kind in page["columns"].items()} == dict(edges.schema)
 
 
 def test_every_user_has_ranks_from_one_without_holes_and_scores_that_do_not_rise(place: Path) -> None:
@@ -157,16 +164,34 @@ def test_an_explanation_adds_up_to_the_delivered_score_along_edges_of_the_graph(
     related = store.read_results("RELATED", "synthetic").select("source", "target", "weight", *SHARES)
     weights = {(source, target): numbers for source, target, *numbers in related.iter_rows()}
     bought = set(store.read_graph().edges["BOUGHT"].select("source", "target").rows())
+    reasons = {(row["user_id"], row["product_id"]): row for row in delivered(place).iter_rows(named=True)}
     for user, rows in list(by_user(delivered(place)).items())[::10]:
         for product, score in rows.select("product_id", "score").rows():
             found = explain(store, user=user, product=product, run=run, limit=1)
             assert found.rows["contribution"].sum() == pytest.approx(score, rel=1e-5)
             assert found.score == pytest.approx(score, rel=1e-5)
+            best, reason = found.rows.row(0, named=True), reasons[user, product]
+            assert reason["reason_via"] == best["because"]
+            assert reason["reason_share"] == pytest.approx(best["contribution"] / score, rel=1e-5)
+            assert best[reason["reason_kind"]] == max(best[share] for share in SHARES)
             assert sum(found.rows[share].sum() for share in SHARES) == pytest.approx(score, rel=1e-5)
             for reason in found.rows.iter_rows(named=True):
                 weight, *shares = weights[reason["because"], product]
                 assert reason["related"] == weight == sum(shares)
                 assert (user, reason["because"]) in bought
+
+
+def test_an_edge_says_how_near_the_texts_of_its_products_are(place: Path, store: GraphStore) -> None:
+    products = store.read_graph().nodes["Product"]
+    text = encode_texts(
+        products["text"].to_list(), folder=None, cache=place / "text", device=torch.device("cpu")
+    ).astype(np.float64)
+    position = {product: row for row, product in enumerate(products["id"])}
+    edges = store.read_results("RELATED", "synthetic").gather_every(97)
+    # Vectors of texts are of unit length.
+    wanted = [text[position[source]] @ text[position[target]] for source, target in edges["source", "target"].rows()]
+    assert edges["near"].to_list() == pytest.approx(wanted, abs=1e-6)
+    assert edges["near"].max() > 0.1
 
 
 def test_recommended_in_the_store_is_the_delivery(place: Path, store: GraphStore) -> None:

@@ -7,11 +7,12 @@ import polars as pl
 import pytest
 from scipy import sparse
 
+from gnn import similarity
 from gnn.base import fit_base
 from gnn.co_purchase import CoPurchase
 from gnn.config import ClosedFormConfig, SplitConfig
 from gnn.history import Weighing
-from gnn.similarity import compressed, few_users, product_features
+from gnn.similarity import compressed, cosines, few_users, product_features
 from gnn.split import split_purchases
 from gnn.task import make_task
 from kg.graph import Graph
@@ -120,3 +121,12 @@ def test_features_are_compressed_where_that_makes_woodbury_worth_it(
 ) -> None:
     given = {str(number): sparse.csr_array((products, size)) for number, size in enumerate(features)}
     assert few_users(users, given) is few
+
+
+def test_a_cosine_is_taken_of_both_ends_whatever_their_length_and_is_0_without_a_text(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(similarity, "EDGES_AT_ONCE", 2)
+    vectors = np.array([[3, 4], [0, 2], [0, 0], [-3, -4]], dtype=np.float32)
+    source, target = np.array([0, 0, 0, 2, 1]), np.array([1, 2, 3, 2, 1])
+    assert cosines(vectors, source=source, target=target) == pytest.approx([0.8, 0, -1, 0, 1])

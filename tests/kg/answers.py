@@ -104,6 +104,27 @@ def explain_department(known: Known, values: Values) -> pl.DataFrame:
     return _by(known.others(values).join(known.categories, on="product").join(own, on="category"), "category")
 
 
+def explain_edge(known: Known, values: Values) -> pl.DataFrame:
+    ends = [values["because"], values["product"]]
+
+    def shared(frame: pl.DataFrame, column: str) -> list[str]:
+        both = [set(frame.filter(pl.col("product") == end)[column]) for end in ends]
+        return sorted(both[0] & both[1])
+
+    people = shared(known.bought.filter(pl.col("at") < values["now"]), "user")
+    edge = known.related.filter(pl.col("source") == ends[0], pl.col("target") == ends[1])
+    brands = shared(known.brands, "brand")
+    evidence = {
+        "brand": brands[0] if brands else None,
+        "categories": shared(known.categories, "category"),
+        "people": len(people),
+        "some_people": people[: values["sample"]],
+    }
+    named = {share: f"{share}_share" if share in evidence | {"category": 0} else share for share in schema.SHARES}
+    shares = [pl.col(share).alias(name) for share, name in named.items()]
+    return pl.DataFrame([evidence] * len(edge), schema=list(evidence)).hstack(edge.select("weight", *shares, "near"))
+
+
 def explain_score(known: Known, values: Values) -> pl.DataFrame:
     towards = known.related.filter(pl.col("target") == values["product"]).rename({"source": "product"})
     bought = known.purchases(values).rename({"weight": "factor"}).join(known.names, on="product")
@@ -115,12 +136,32 @@ def explain_score(known: Known, values: Values) -> pl.DataFrame:
     return ordered.select("product", "name", "purchases", "last_at", "factor", "weight", "contribution", *schema.SHARES)
 
 
+def explain_with_basket(known: Known, values: Values) -> pl.DataFrame:
+    towards = known.related.filter(pl.col("target") == values["product"])
+    rows = _basket(values).join(towards, left_on="product", right_on="source").join(known.names, on="product")
+    rows = rows.with_columns(
+        (pl.col("factor") * pl.col("weight")).alias("contribution"),
+        *((pl.col("factor") * pl.col(share)).alias(share) for share in schema.SHARES),
+    )
+    ordered = rows.sort("contribution", "product", descending=[True, False])
+    return ordered.select("product", "name", "times", "factor", "weight", "contribution", *schema.SHARES)
+
+
 def find_product(known: Known, values: Values) -> pl.DataFrame:
     return known.names.filter(pl.col("product") == values["product"]).select("product", "name")
 
 
 def find_user(known: Known, values: Values) -> pl.DataFrame:
     return known.users.filter(pl.col("user") == values["user"])
+
+
+def list_popular(known: Known, values: Values) -> pl.DataFrame:
+    bought = known.bought.filter(
+        pl.col("at") < values["now"], pl.col("product").is_in(known.related["target"].implode())
+    )
+    buyers = bought.group_by("product").agg(pl.col("user").n_unique().cast(pl.Int64).alias("buyers"))
+    ordered = buyers.join(known.names, on="product").sort("buyers", "product", descending=[True, False])
+    return ordered.select("product", "name", "buyers")
 
 
 def list_products(known: Known, _: Values) -> pl.DataFrame:
@@ -156,7 +197,23 @@ def profile_purchases(known: Known, values: Values) -> pl.DataFrame:
 
 
 def recommend(known: Known, values: Values) -> pl.DataFrame:
-    bought = known.purchases(values).select("product", factor="weight")
+    return _recommended(known, values, known.purchases(values).select("product", factor="weight"))
+
+
+def recommend_with_basket(known: Known, values: Values) -> pl.DataFrame:
+    return _recommended(known, values, _basket(values))
+
+
+def _basket(values: Values) -> pl.DataFrame:
+    """Return ``product, times, factor`` of what is in the basket."""
+    counted = (
+        pl.DataFrame({"product": values["basket"]}).group_by("product").agg(pl.len().cast(pl.Int64).alias("times"))
+    )
+    return counted.with_columns((pl.col("times").cast(pl.Float64) ** values["exponent"]).alias("factor"))
+
+
+def _recommended(known: Known, values: Values, bought: pl.DataFrame) -> pl.DataFrame:
+    """Return what ``bought`` (``product, factor``) leads to, best first."""
     scores = (
         known.related.join(bought, left_on="source", right_on="product")
         .group_by(product="target")
@@ -185,9 +242,12 @@ ANSWERS: dict[str, Callable[[Known, Values], pl.DataFrame]] = {
         explain_buyers,
         explain_category,
         explain_department,
+        explain_edge,
         explain_score,
+        explain_with_basket,
         find_product,
         find_user,
+        list_popular,
         list_products,
         list_runs,
         list_users,
@@ -195,6 +255,7 @@ ANSWERS: dict[str, Callable[[Known, Values], pl.DataFrame]] = {
         profile_categories,
         profile_purchases,
         recommend,
+        recommend_with_basket,
     )
 }
 """Name of the query file → what it has to answer; its ``$limit`` is left to the caller."""

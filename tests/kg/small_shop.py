@@ -58,6 +58,7 @@ RELATED = pl.DataFrame(
     *("source", "target", "weight"),
     *("bought", pl.lit(0.0).alias("brand"), pl.lit(0.0).alias("category"), pl.lit(0.0).alias("text")),
     *(pl.lit(0.0).alias("links"), "network", pl.lit(0.0).alias("repeat")),
+    pl.Series("near", [0.25, 0.0, 0.5, 0.0, 0.0, 0.0]),
 )
 
 

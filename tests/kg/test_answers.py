@@ -31,7 +31,9 @@ def related(tables: GraphTables, *, per_product: int = 30) -> pl.DataFrame:
     shares = rng.normal(size=(len(ids) * per_product, len(SHARES))) * (rng.random(len(SHARES)) < 0.7)
     frame = pl.DataFrame({"source": np.repeat(ids, per_product), "target": ids[np.concatenate(chosen)]})
     return frame.with_columns(
-        pl.Series("weight", shares.sum(axis=1)), *(pl.Series(name, shares[:, at]) for at, name in enumerate(SHARES))
+        pl.Series("weight", shares.sum(axis=1)),
+        *(pl.Series(name, shares[:, at]) for at, name in enumerate(SHARES)),
+        pl.Series("near", rng.random(len(frame)) * (rng.random(len(frame)) < 0.7)),
     )
 
 
@@ -40,16 +42,27 @@ KNOWN = Known.of(TABLES, related(TABLES), RUN)
 
 
 def values() -> list[Values]:
-    """Return random pairs of a user and a product, before the run's moment and after all purchases in turn."""
+    """Return random pairs of a user and a product, before the run's moment and after all purchases in turn.
+
+    Every third product that is to be ``because`` is any, the others have an edge to the product.
+    """
     rng = np.random.default_rng(1)
     users = rng.choice(TABLES.nodes["User"]["id"].to_numpy(), PAIRS)
     products = rng.choice(TABLES.nodes["Product"]["id"].to_numpy(), PAIRS)
+    sources = dict(KNOWN.related.group_by("target").agg("source").rows())
+    because = [
+        rng.choice(sources[product] if place % 3 else TABLES.nodes["Product"]["id"].to_numpy())
+        for place, product in enumerate(products)
+    ]
     weighing = {"run": RUN.name, "half_life": RUN.half_life, "exponent": RUN.exponent}
     return [
         {
             **weighing,
             "user": str(user),
             "product": str(product),
+            "because": str(because[place]),
+            "basket": [str(each) for each in rng.choice(list(sources), 1 + place % 5)] * (1 + place % 2),
+            "sample": place % 4,
             "now": float(RUN.now if place % 2 else RUN.now + 52 * WEEK),
             "level": 1 + place % 2,
             "repeat": place % 3 == 0,

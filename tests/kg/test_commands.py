@@ -1,4 +1,4 @@
-"""The commands ``kg.load``, ``kg.explain`` and ``kg.profile``, as a person runs them."""
+"""The commands ``kg.load``, ``kg.explain``, ``kg.profile`` and ``kg.recommend``, as a person runs them."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ import pytest
 from kg import explain as explain_command
 from kg import load as load_command
 from kg import profile as profile_command
+from kg import recommend as recommend_command
 from kg.build import graph_tables
 from kg.load import finding_text, load_graph
 from kg.store import GraphStore, address_of, open_store
@@ -19,7 +20,12 @@ from loaders.errors import run_command
 from loaders.tables import Finding
 from tests.kg.small_shop import FIRST_RUN, PURCHASES, small_shop
 
-MAINS = {"load": load_command.main, "explain": explain_command.main, "profile": profile_command.main}
+MAINS = {
+    "load": load_command.main,
+    "explain": explain_command.main,
+    "profile": profile_command.main,
+    "recommend": recommend_command.main,
+}
 
 
 def in_process(
@@ -92,7 +98,7 @@ def test_an_unknown_run_names_those_there_are(address, monkeypatch, capsys) -> N
 
 
 def test_a_limit_below_one_is_refused(address, monkeypatch, capsys) -> None:
-    for name, words in (("explain", ("--product", "mug")), ("profile", ())):
+    for name, words in (("explain", ("--product", "mug")), ("profile", ()), ("recommend", ())):
         code, _, told = in_process(
             monkeypatch, capsys, name, "--user", "ann", *words, "--store", address, "--limit", "0"
         )
@@ -108,6 +114,13 @@ def test_an_explanation_shows_score_shares_rows_and_evidence(address, monkeypatc
     assert "Shares: bought 79.2 %, network 20.8 %\n" in shown
     assert re.search(r"Green Tea \(tea\) +2  1970-01-10 +0\.8660 +0\.8000 +0\.6928 +0\.5196 +0\.1732\n", shown)
     assert "and 1 more, which add 0.1414 together" in shown
+    # The two rows of it, the second of which is not shown above: what is behind each in a line.
+    assert (
+        "\nGreen Tea (tea): related 0.8000 (bought 0.6000, network 0.2000); 2 people bought both (bob, cat); "
+        "texts 0.25 near.\n"
+        "Tea Pot (pot): related 0.4000 (bought 0.4000); the same brand Clay; the same category Home > Kitchen; "
+        "1 people bought both (cat).\n"
+    ) in shown
     assert "Same brand Clay: she bought Tea Pot (pot) 1 times, the last 1970-01-08." in shown
     assert "Same department Home: she made 1 purchases of 1 products there, the last 1970-01-08." in shown
     assert "2 other buyers of it bought Green Tea (tea), as she did." in shown
@@ -129,6 +142,46 @@ def test_a_pair_without_a_path_scores_zero(address, monkeypatch, capsys) -> None
     assert code == 0
     assert "score 0 (run first)" in shown
     assert "None of her purchases leads to it." in shown
+
+
+def test_recommendations_are_shown_with_the_purchase_that_speaks_most_for_each(address, monkeypatch, capsys) -> None:
+    code, shown, _ = in_process(monkeypatch, capsys, "recommend", "--user", "ann", "--store", address, "--limit", "2")
+    assert code == 0
+    assert "For user ann (run first, purchases before 1970-01-11)\n2 of her purchases are not before that" in shown
+    # 0.8660254 * 0.8 of 0.834242; the pot's 0.35355339 * 0.5, of which bought and network are half each.
+    assert re.search(r"Mug \(mug\) +0\.8342  Green Tea \(tea\)  0\.6928  bought\n", shown)
+    assert re.search(r"Plum Jam \(jam\) +0\.1768  Tea Pot \(pot\) +0\.1768  bought\n", shown)
+    assert "MATCH (u:User {id: 'ann'})" in shown
+
+
+def test_a_basket_is_recommended_to(address, monkeypatch, capsys) -> None:
+    words = ("--basket", "tea", "pot", "tea", "--store", address)
+    code, shown, _ = in_process(monkeypatch, capsys, "recommend", *words)
+    assert code == 0
+    assert "For a basket of 3 (run first)" in shown
+    # 2 ^ 0.5 * 0.8 + 0.4
+    assert re.search(r"Mug \(mug\) +1\.5314  Green Tea \(tea\) +1\.1314  bought\n", shown)
+    assert "j.id IN ['tea', 'pot', 'tea']" in shown
+
+
+def test_purchases_count_until_the_moment_that_is_given(address, monkeypatch, capsys) -> None:
+    words = ("--user", "ann", "--store", address, "--now", "1970-01-13")
+    code, shown, _ = in_process(monkeypatch, capsys, "recommend", *words)
+    assert (code, "do not count" in shown) == (0, False)
+    # By day 12 she has all that anything leads to but the mug.
+    assert re.search(r"because of +adds  mostly\n  Mug \(mug\)[^\n]+\n\n", shown)
+
+
+def test_whom_to_recommend_to_has_to_be_clear(address, monkeypatch, capsys) -> None:
+    for words, sentence in (
+        ((), "give either --user ID or --basket ID [ID ...]"),
+        (("--user", "ann", "--basket", "tea"), "give either --user ID or --basket ID [ID ...]"),
+        (("--basket", "hat"), "no product 'hat'"),
+        (("--user", "eve"), "no user 'eve'"),
+        (("--user", "ann", "--now", "soon"), "--now 'soon' is no moment; give one such as 2026-03-01T10:00:00"),
+    ):
+        code, _, told = in_process(monkeypatch, capsys, "recommend", *words, "--store", address)
+        assert (code, sentence in told) == (2, True), words
 
 
 def test_a_profile_is_shown(address, monkeypatch, capsys) -> None:

@@ -41,9 +41,16 @@ def test_values_are_written_into_code_only() -> None:
     )
 
 
+def test_lists_and_truths_are_written_out_as_cypher_has_them() -> None:
+    values = {"basket": ["it's", "$repeat"], "repeat": True}
+    assert with_values("RETURN $basket, $repeat", values) == "RETURN ['it\\'s', '$repeat'], true"
+
+
 def test_a_value_written_out_is_the_value(store: GraphStore) -> None:
     text = "RETURN $value AS value"
     assert [store.query(with_values(text, {"value": value}), {}).item() for value in NASTY] == NASTY
+    assert store.query(with_values(text, {"value": NASTY}), {}).rows() == [(NASTY,)]
+    assert [store.query(with_values(text, {"value": value}), {}).item() for value in (True, False)] == [True, False]
 
 
 def test_a_schema_is_split_into_statements_without_comments() -> None:

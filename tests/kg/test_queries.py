@@ -6,6 +6,7 @@ tea on days 8 and 9, so 2 ^ 0.5 * 0.5 ^ 1 = 0.70710678; pot on day 7, so 1 ^ 0.5
 
 from __future__ import annotations
 
+from dataclasses import replace
 from math import sqrt
 
 import polars as pl
@@ -13,14 +14,21 @@ import pytest
 
 from kg.build import graph_tables
 from kg.cypher import parameters_of, purpose, query_names, read_query
-from kg.explain import explain, recommend
+from kg.explain import drill_down, explain
 from kg.profile import profile
+from kg.recommend import page_for_user, page_text, recommend, recommend_with_basket
+from kg.schema import SHARES
 from kg.store import GraphStore
+from loaders.errors import InputError
 from tests.kg.small_shop import DAY, FIRST_RUN, PRODUCTS, RELATED, run_record, small_shop
 
 # Two purchases, 2 days and 1 day old, and one of 3 days, with an exponent of a half.
+HOME = ("Home", "Home > Kitchen")
 TEA, POT = sqrt(0.25 + 0.5), sqrt(0.125)
 VALUES = {"user": "ann", "product": "mug", "run": "first", "now": 10.0 * DAY, "half_life": 1.0 * DAY} | {
+    "because": "tea",
+    "basket": ["tea", "pot", "tea"],
+    "sample": 1,
     "exponent": 0.5,
     "repeat": False,
     "level": 1,
@@ -117,6 +125,82 @@ def test_other_buyers_are_counted_once_each_and_only_before_now(loaded: GraphSto
     found = explain(loaded, user="ann", product="mug", run=FIRST_RUN, limit=10)
     # Bob and cat bought tea and mug, cat pot and mug; dan bought his mug after now.
     assert found.buyers.rows() == [("tea", "Green Tea", 2), ("pot", "Tea Pot", 1)]
+
+
+def test_an_edge_is_explained_by_what_its_products_share(loaded: GraphStore) -> None:
+    found = drill_down(loaded, because="tea", product="mug", run=FIRST_RUN, sample=1)
+    # Bob and cat bought both; ann's mug is none, and dan's is of day 12.
+    assert (found.brand, found.categories, found.people, found.some_people) == (None, (), 2, ("bob",))
+    assert (found.weight, found.near) == (0.8, 0.25)
+    assert {share: part for share, part in found.shares.items() if part} == {"bought": 0.6, "network": 0.2}
+    found = drill_down(loaded, because="pot", product="mug", run=FIRST_RUN)
+    assert (found.brand, found.categories, found.people, found.some_people) == ("Clay", HOME, 1, ("cat",))
+    assert (found.weight, found.near) == (0.4, 0.0)
+
+
+def test_a_product_that_leads_to_itself_shares_all_with_itself_and_one_purchase_is_both(loaded: GraphStore) -> None:
+    run = run_record("again")
+    edge = RELATED.head(1).with_columns(target=pl.lit("tea"))
+    loaded.write_results("RELATED", edge, run=run)
+    found = drill_down(loaded, because="tea", product="tea", run=run, sample=9)
+    paths = ("Food", "Food > Drinks", "Food > Drinks > Tea")
+    assert (found.brand, found.categories, found.some_people) == ("Leaf", paths, ("ann", "bob", "cat", "dan"))
+
+
+def test_what_the_run_does_not_relate_is_not_explained(loaded: GraphStore) -> None:
+    sentence = "the run 'first' has no RELATED edge from 'mug' to 'tea'; give the two products of a row"
+    with pytest.raises(InputError, match=sentence):
+        drill_down(loaded, because="mug", product="tea", run=FIRST_RUN)
+
+
+def test_a_basket_is_bought_now_and_a_product_in_it_twice_counts_as_two(loaded: GraphStore) -> None:
+    found = recommend_with_basket(loaded, basket=["tea", "pot", "tea"], run=FIRST_RUN, limit=10)
+    assert found.select("product", "name").rows() == [("mug", "Mug"), ("jam", "Plum Jam"), ("cup", None)]
+    two = sqrt(2)
+    assert found["score"].to_list() == pytest.approx([two * 0.8 + 0.4, 0.5, -two * 0.2], rel=1e-12)
+    again = recommend_with_basket(loaded, basket=["tea"], run=replace(FIRST_RUN, repeat=True), limit=1)
+    assert again.rows() == [("pot", "Tea Pot", 0.9)]
+
+
+def test_a_product_of_the_basket_is_given_back_only_by_a_run_that_repeats(loaded: GraphStore) -> None:
+    for repeat, wanted in ((False, ["mug", "jam", "cup"]), (True, ["mug", "pot", "jam", "cup"])):
+        run = replace(FIRST_RUN, repeat=repeat)
+        found = recommend_with_basket(loaded, basket=["tea", "pot"], run=run, limit=10)
+        assert found["product"].to_list() == wanted
+
+
+def test_a_basket_that_is_empty_or_holds_what_nobody_knows_is_refused(loaded: GraphStore) -> None:
+    with pytest.raises(InputError, match="the basket is empty; give the id of at least one product"):
+        recommend_with_basket(loaded, basket=[], run=FIRST_RUN, limit=10)
+    with pytest.raises(InputError, match="no product 'hat'"):
+        recommend_with_basket(loaded, basket=["tea", "hat"], run=FIRST_RUN, limit=10)
+
+
+def test_the_rows_of_a_basket_add_up_to_its_score(loaded: GraphStore) -> None:
+    basket = ["tea", "pot", "tea"]
+    values = {"basket": basket, "run": "first", "exponent": 0.5, "limit": 10}
+    why = read_query("explain_with_basket", dialect=loaded.dialect)
+    for product, _, score in recommend_with_basket(loaded, basket=basket, run=FIRST_RUN, limit=10).rows():
+        rows = loaded.query(why, {**values, "product": product})
+        assert rows["contribution"].sum() == pytest.approx(score, rel=1e-12)
+        assert rows.select(pl.sum_horizontal(SHARES)).sum().item() == pytest.approx(score, rel=1e-12)
+
+
+def test_a_user_whose_purchases_lead_nowhere_is_shown_what_most_people_bought(loaded: GraphStore) -> None:
+    # Before day 0 nobody has bought anything; before day 6, dan has his tea. The run recommends no tea.
+    nobody = page_text(page_for_user(loaded, user="dan", run=replace(FIRST_RUN, now=DAY), limit=2))
+    assert "No purchase of hers leads to a product, so these are the products that most people bought." in nobody
+    lonely = replace(FIRST_RUN, name="lonely", now=7 * DAY)
+    loaded.write_results("RELATED", RELATED.filter(pl.col("source") == "pot"), run=lonely)
+    page = page_for_user(loaded, user="dan", run=lonely, limit=2)
+    assert page.rows.rows() == [("mug", "Mug", 2)]
+    assert loaded.query(page.query, {}).rows() == page.rows.rows()
+
+
+def test_the_pasted_query_gives_the_list(loaded: GraphStore) -> None:
+    page = page_for_user(loaded, user="ann", run=FIRST_RUN, limit=2)
+    assert loaded.query(page.query, {}).rows() == page.rows.rows()
+    assert len(page.rows) == 2
 
 
 def test_a_profile_counts_purchases_by_brand_and_level(loaded: GraphStore) -> None:

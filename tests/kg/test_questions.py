@@ -12,6 +12,7 @@ import polars as pl
 import pytest
 
 from kg.build import graph_tables
+from kg.cypher import purpose, query_names, read_query
 from kg.store import GraphStore, open_store
 from loaders.synthetic import synthetic_shop
 from tests.kg.neo4j_for_tests import Server
@@ -57,14 +58,16 @@ def results() -> tuple[pl.DataFrame, pl.DataFrame]:
     ids = SHOP.products["product_id"]
     related = pl.DataFrame(
         {"source": ["p000"] * 6, "target": ids[1:7], "weight": [float(n) for n in (3, 1, 2, 5, 4, 6)]}
-    ).with_columns(bought=pl.col("weight") - 0.5, brand=0.5, category=0.0, text=0.0, links=0.0, network=0.0, repeat=0.0)
+    ).with_columns(
+        bought=pl.col("weight") - 0.5, brand=0.5, category=0.0, text=0.0, links=0.0, network=0.0, repeat=0.0, near=0.0
+    )
     users = SHOP.users["user_id"][:9]
     recommended = pl.DataFrame(
         [(user, ids[(at * step) % 30], at + 1, 1.0 - at / 50) for step, user in enumerate(users) for at in range(12)],
         schema=["source", "target", "rank", "score"],
         orient="row",
     ).unique(["source", "target"], keep="first", maintain_order=True)
-    return related, recommended
+    return related, recommended.with_columns(reason_kind=pl.lit("bought"), reason_via=pl.lit("p000"), reason_share=0.5)
 
 
 def fill(store: GraphStore) -> None:
@@ -189,6 +192,11 @@ ANSWERS: list[Callable[[dict[str, Any]], pl.DataFrame]] = [
     most_recommended,
     related_to,
 ]
+
+
+def test_the_page_lists_every_query_file_with_its_purpose() -> None:
+    listed = re.findall(r"^\| \[`(\w+)`\]\(\.\./kg/queries/\1\.cypher\) \| (.+) \|$", PAGE.read_text(), re.MULTILINE)
+    assert dict(listed) == {name: purpose(read_query(name)) for name in query_names()}
 
 
 def test_there_are_ten_questions_numbered_from_one() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tempfile
+from dataclasses import replace
 from pathlib import Path
 
 import polars as pl
@@ -14,11 +15,12 @@ from polars.testing import assert_frame_equal
 from kg import schema
 from kg.build import graph_tables
 from kg.graph import GraphLayout, GraphTables
+from kg.recommend import recommend
 from kg.store import GraphStore
 from loaders.errors import InputError
 from loaders.tables import Shop, check_shop
 from tests.kg.conftest import Factory
-from tests.kg.small_shop import FIRST_RUN, PRODUCTS, PURCHASES, RELATED, run_record, small_shop
+from tests.kg.small_shop import DAY, FIRST_RUN, PRODUCTS, PURCHASES, RELATED, run_record, small_shop
 
 NASTY = [
     "it's",
@@ -142,7 +144,7 @@ def test_replacing_twice_is_replacing_once(loaded: GraphStore) -> None:
 def test_a_changed_shop_takes_the_place_of_the_old_and_results_stay_between_what_survives(loaded: GraphStore) -> None:
     recommended = pl.DataFrame(
         {"source": ["ann", "dan"], "target": ["mug", "jam"], "rank": [1, 1], "score": [2.0, 1.0]}
-    )
+    ).with_columns(reason_kind=pl.lit("bought"), reason_via=pl.lit("tea"), reason_share=0.75)
     loaded.write_results("RECOMMENDED", recommended, run=FIRST_RUN)
     # The mug gets another brand, the jam and the user dan are gone.
     products = PRODUCTS.filter(pl.col("product_id") != "jam").with_columns(
@@ -162,7 +164,7 @@ def test_a_changed_shop_takes_the_place_of_the_old_and_results_stay_between_what
         ("tea", "mug", 0.8, 0.6, 0.2),
         ("tea", "pot", 0.9, 0.9, 0.0),
     ]
-    assert loaded.read_results("RECOMMENDED", "first").rows() == [("ann", "mug", 1, 2.0)]
+    assert loaded.read_results("RECOMMENDED", "first").rows() == [("ann", "mug", 1, 2.0, "bought", "tea", 0.75)]
     assert loaded.run_record() == FIRST_RUN
 
 
@@ -221,7 +223,52 @@ def test_a_value_is_never_read_as_cypher(loaded: GraphStore) -> None:
     assert loaded.read_graph().nodes["User"]["id"].to_list() == ["ann", "bob", "cat", "dan"]
 
 
+def test_a_list_of_texts_is_a_value_too(loaded: GraphStore) -> None:
+    # In the order they were given, twice where they are given twice, and never read as Cypher.
+    text = "UNWIND $ids AS id RETURN id, id IN $ids AS known, size($ids) AS many ORDER BY id LIMIT 100"
+    rows = loaded.query(text, {"ids": [*NASTY, NASTY[0]]}).rows()
+    assert sorted(id_ for id_, _, _ in rows) == sorted([*NASTY, NASTY[0]])
+    assert {(known, many) for _, known, many in rows} == {(True, len(NASTY) + 1)}
+
+
 def test_the_schema_of_results_is_kept(loaded: GraphStore) -> None:
-    found = loaded.read_results("RELATED", "first")
-    wanted = {name: kind for name, kind in schema.RESULTS["RELATED"].items() if name != "run"}
-    assert dict(found.schema) == {"source": pl.String, "target": pl.String, **wanted}
+    for relation in schema.RESULTS:
+        found = loaded.read_results(relation, "first")
+        wanted = {name: kind for name, kind in schema.RESULTS[relation].items() if name != "run"}
+        assert dict(found.schema) == {"source": pl.String, "target": pl.String, **wanted}
+
+
+def test_an_edge_without_a_reason_has_none_when_it_is_read_back(loaded: GraphStore) -> None:
+    kinds = {name: kind for name, kind in schema.RESULTS["RECOMMENDED"].items() if name != "run"}
+    rows = [("ann", "cup", 2, -0.5, "text", "tea", None), ("ann", "mug", 1, 1.5, None, None, None)]
+    edges = pl.DataFrame(rows, schema={"source": pl.String, "target": pl.String, **kinds}, orient="row")
+    loaded.write_results("RECOMMENDED", edges, run=FIRST_RUN)
+    assert_frame_equal(loaded.read_results("RECOMMENDED", "first"), edges)
+
+
+def test_a_purchase_of_a_second_ago_changes_the_list_as_the_sum_says(loaded: GraphStore) -> None:
+    before = recommend(loaded, user="dan", run=FIRST_RUN, limit=10)
+    # Tea alone, 9 days old, with an exponent of a half: 0.5 ^ 4.5.
+    tea = 0.5**4.5
+    assert dict(before.select("product", "score").rows()) == pytest.approx(
+        {"pot": 0.9 * tea, "mug": 0.8 * tea, "cup": -0.2 * tea}
+    )
+    tables = loaded.read_graph()
+    one = pl.DataFrame({"source": ["dan"], "target": ["pot"], "at": [FIRST_RUN.now - 1]})
+    bought = pl.concat([tables.edges["BOUGHT"], one], how="diagonal").sort(pl.all())
+    loaded.replace_graph(replace(tables, edges={**tables.edges, "BOUGHT": bought}))
+
+    after = recommend(loaded, user="dan", run=FIRST_RUN, limit=10)
+    pot = 0.5 ** (0.5 / DAY)
+    # She has the pot now, and the mug and the jam are the better for it.
+    assert after["product"].to_list() == ["jam", "mug", "cup"]
+    assert after["score"].to_list() == pytest.approx([0.5 * pot, 0.8 * tea + 0.4 * pot, -0.2 * tea], rel=1e-12)
+
+
+def test_a_purchase_after_the_run_counts_once_the_moment_is_later(loaded: GraphStore) -> None:
+    # Dan's mug of day 12: the run, made on day 10, does not know of it.
+    assert "mug" in recommend(loaded, user="dan", run=FIRST_RUN, limit=10)["product"]
+    later = replace(FIRST_RUN, now=13 * DAY)
+    found = recommend(loaded, user="dan", run=later, limit=10)
+    assert found["product"].to_list() == ["pot", "cup"]
+    assert found["score"].to_list() == pytest.approx([0.9 * 0.5**6, -0.2 * 0.5**6], rel=1e-12)
