@@ -49,7 +49,8 @@ def check_cypher(folder: Path) -> None:
     lists = delivered.partition_by("user_id", as_dict=True, maintain_order=True)
     with open_store(manifest.store, read_only=True) as store:
         run = manifest.require_own_results(store)
-        known = Known.of(store.read_graph(), store.read_results("RELATED", run.name), run)
+        related, given = (store.read_results(relation, run.name) for relation in ("RELATED", "RECOMMENDED"))
+        known = Known.of(store.read_graph(), related, run, recommended=given)
         texts = {name: read_query(name, dialect=store.dialect) for name in query_names()}
         for place, (user,) in enumerate(list(lists)[:: len(lists) // 100]):
             rows = recommend(store, user=user, run=run, limit=len(lists[(user,)]))
@@ -62,7 +63,15 @@ def check_cypher(folder: Path) -> None:
                 sys.exit(f"the explanation of {best} for user {user} adds up to {why.score}, not {rows['score'][0]}")
             if place % 5:
                 continue
-            values = {"user": user, "product": best, "run": run.name, "now": float(run.now), "level": 2, "limit": 10}
+            values = {
+                "user": user,
+                "users": [user],
+                "product": best,
+                "run": run.name,
+                "now": float(run.now),
+                "level": 2,
+                "limit": 10,
+            }
             values |= {"half_life": run.half_life, "exponent": run.exponent, "repeat": run.repeat}
             for name, text in texts.items():
                 found = store.query(text, {key: values[key] for key in parameters_of(text)})

@@ -35,8 +35,23 @@ def related(tables: GraphTables, *, per_product: int = 30) -> pl.DataFrame:
     )
 
 
+def recommended(tables: GraphTables, *, places: int = 3) -> pl.DataFrame:
+    """Return a made-up list of products for each user."""
+    rng = np.random.default_rng(2)
+    users, products = (tables.nodes[label]["id"].to_numpy() for label in ("User", "Product"))
+    chosen = np.concatenate([rng.choice(products, places, replace=False) for _ in users])
+    return pl.DataFrame(
+        {
+            "source": np.repeat(users, places),
+            "target": chosen,
+            "rank": np.tile(np.arange(1, places + 1), len(users)),
+            "score": rng.random(len(chosen)),
+        }
+    )
+
+
 TABLES = graph_tables(synthetic_shop())
-KNOWN = Known.of(TABLES, related(TABLES), RUN)
+KNOWN = Known.of(TABLES, related(TABLES), RUN, recommended=recommended(TABLES))
 
 
 def values() -> list[Values]:
@@ -49,6 +64,7 @@ def values() -> list[Values]:
         {
             **weighing,
             "user": str(user),
+            "users": sorted({str(user), str(users[place - 1]), "nobody"}),
             "product": str(product),
             "now": float(RUN.now if place % 2 else RUN.now + 52 * WEEK),
             "level": 1 + place % 2,
@@ -64,6 +80,7 @@ def ladybug(tmp_path_factory: pytest.TempPathFactory) -> Iterator[GraphStore]:
     with open_store(f"ladybug:{tmp_path_factory.mktemp('answers') / 's.lbug'}") as store:
         store.replace_graph(TABLES)
         store.write_results("RELATED", KNOWN.related, run=RUN)
+        store.write_results("RECOMMENDED", recommended(TABLES), run=RUN)
         yield store
 
 
@@ -73,6 +90,7 @@ def neo4j(neo4j_server: Server) -> Iterator[GraphStore]:
     with open_store(neo4j_server.uri) as store:
         store.replace_graph(TABLES)
         store.write_results("RELATED", KNOWN.related, run=RUN)
+        store.write_results("RECOMMENDED", recommended(TABLES), run=RUN)
         yield store
 
 

@@ -16,12 +16,13 @@ from kg.cypher import parameters_of, purpose, query_names, read_query
 from kg.explain import explain, recommend
 from kg.profile import profile
 from kg.store import GraphStore
-from tests.kg.small_shop import DAY, FIRST_RUN, PRODUCTS, RELATED, run_record, small_shop
+from tests.kg.small_shop import DAY, FIRST_RUN, PRODUCTS, RECOMMENDED, RELATED, run_record, small_shop
 
 # Two purchases, 2 days and 1 day old, and one of 3 days, with an exponent of a half.
 TEA, POT = sqrt(0.25 + 0.5), sqrt(0.125)
 VALUES = {"user": "ann", "product": "mug", "run": "first", "now": 10.0 * DAY, "half_life": 1.0 * DAY} | {
     "exponent": 0.5,
+    "users": ["ann", "bob"],
     "repeat": False,
     "level": 1,
     "limit": 10,
@@ -156,6 +157,7 @@ def test_a_product_without_brand_or_category_has_no_such_evidence(store: GraphSt
 
 @pytest.mark.parametrize("name", query_names())
 def test_every_query_says_its_purpose_and_parameters_and_runs(loaded: GraphStore, name: str) -> None:
+    loaded.write_results("RECOMMENDED", RECOMMENDED, run=FIRST_RUN)
     text = read_query(name, dialect=loaded.dialect)
     first, second = text.split("\n")[:2]
     assert first.startswith("// ")
