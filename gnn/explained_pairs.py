@@ -115,20 +115,31 @@ def pairs_of(scores: Scores, users: Int[np.ndarray, " pairs"], products: Int[np.
     )
 
 
-def rescored(
-    scores: Scores, pairs: Pairs, kept: Bool[np.ndarray, " purchases"]
-) -> tuple[Float[np.ndarray, " pairs"], Int[np.ndarray, " pairs"]]:
-    """Return the score and the rank of each pair's product with only the ``kept`` purchases, everything scored anew.
+@dataclass(frozen=True)
+class Standing:
+    """Where the product of each pair stands in its user's list."""
 
-    What she has bought stays out of her list, also where the purchase is taken away. A product that nothing leads to
-    any more has the score 0 and comes after all that have one; ties go by column.
+    score: Float[np.ndarray, " pairs"]
+    """Its score, 0 where nothing leads to it."""
+
+    rank: Int[np.ndarray, " pairs"]
+    """Its place; after all others that have a score where nothing leads to it. Ties go by column."""
+
+    led_to: Bool[np.ndarray, " pairs"]
+    """Whether any purchase leads to it: else it is in no place of the list."""
+
+
+def rescored(scores: Scores, pairs: Pairs, kept: Bool[np.ndarray, " purchases"]) -> Standing:
+    """Return where each pair's product stands with only the ``kept`` purchases, every product scored anew.
+
+    What she has bought stays out of her list, also where the purchase is taken away.
     """
     shape = (len(pairs.users), len(scores.products))
     # Only what is kept: an entry of 0 would still lead to products, with the score 0.
     entries = (pairs.weight[kept], (pairs.pair[kept], pairs.bought[kept]))
     history = sparse.csr_array(entries, shape=shape)
     recommender = RelatedRecommender("", history, scores.related)
-    score, rank = np.zeros(shape[0]), np.zeros(shape[0], dtype=np.int64)
+    score, rank = np.full(shape[0], -np.inf), np.zeros(shape[0], dtype=np.int64)
     for start in range(0, shape[0], BLOCK_USERS):
         rows = np.arange(start, min(start + BLOCK_USERS, shape[0]))
         each = recommender.scores(rows)
@@ -138,5 +149,6 @@ def rescored(
         each[seen.row, seen.col] = -np.inf
         tied = (each == own[:, None]) & (np.arange(shape[1]) < wanted[:, None])
         rank[rows] = 1 + (each > own[:, None]).sum(1) + (tied & np.isfinite(each)).sum(1)
-        score[rows] = np.where(np.isfinite(own), own, 0.0)
-    return score, rank
+        score[rows] = own
+    led_to = np.isfinite(score)
+    return Standing(score=np.where(led_to, score, 0.0), rank=rank, led_to=led_to)

@@ -10,7 +10,7 @@ import polars as pl
 from jaxtyping import Bool, Float, Int
 from scipy import sparse
 
-from gnn.explained_pairs import Pairs, Scores, rescored
+from gnn.explained_pairs import Pairs, Scores, Standing, rescored
 from gnn.metrics import Mean, mean
 from gnn.ranking import BLOCK_USERS
 from kg.schema import SHARES
@@ -34,13 +34,13 @@ class Truth:
     """Fidelity: the places that the product falls without them."""
 
     falls_out: Mean
-    """Fidelity: the share of pairs in which it then stands below place :data:`PLACES`."""
+    """Fidelity: the share of pairs in which it is then in none of the first :data:`PLACES`."""
 
     kept: Mean
     """Sufficiency: the share of the score that they make alone."""
 
     stays_in: Mean
-    """Sufficiency: the share of pairs in which it then stands in one of the first :data:`PLACES`."""
+    """Sufficiency: the share of pairs in which it is then in one of the first :data:`PLACES`."""
 
 
 def first_named(pairs: Pairs, *keys: Float[np.ndarray, " purchases"], most: int = NAMED) -> Named:
@@ -66,18 +66,21 @@ def explanations(pairs: Pairs, *, steps: Float[np.ndarray, " purchases"], rng: n
 
 def truth(explanation: str, named: Named, *, scores: Scores, pairs: Pairs) -> Truth:
     """Return the measures of one explanation; shares of the score are undefined where that is not above 0."""
-    score, rank = rescored(scores, pairs, np.ones(len(pairs.bought), dtype=bool))
-    score_without, rank_without = rescored(scores, pairs, ~named)
-    score_alone, rank_alone = rescored(scores, pairs, named)
-    whole = np.where(score > 0, score, np.nan)
+    before = rescored(scores, pairs, np.ones(len(pairs.bought), dtype=bool))
+    without, alone = rescored(scores, pairs, ~named), rescored(scores, pairs, named)
+    whole = np.where(before.score > 0, before.score, np.nan)
     return Truth(
         explanation=explanation,
-        drop=mean((score - score_without) / whole),
-        rank_loss=mean((rank_without - rank).astype(np.float64)),
-        falls_out=mean((rank_without > PLACES).astype(np.float64)),
-        kept=mean(score_alone / whole),
-        stays_in=mean((rank_alone <= PLACES).astype(np.float64)),
+        drop=mean((before.score - without.score) / whole),
+        rank_loss=mean((without.rank - before.rank).astype(np.float64)),
+        falls_out=mean((~_among_first(without)).astype(np.float64)),
+        kept=mean(alone.score / whole),
+        stays_in=mean(_among_first(alone).astype(np.float64)),
     )
+
+
+def _among_first(standing: Standing) -> Bool[np.ndarray, " pairs"]:
+    return standing.led_to & (standing.rank <= PLACES)
 
 
 def coverage(

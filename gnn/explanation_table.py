@@ -160,6 +160,11 @@ def measure_explanations(
     _require_possible(config)
     started = time.perf_counter()
     run = _read(folder, password_file=password_file)
+    if run.given.is_empty():
+        raise InputError(
+            f"the store holds no RECOMMENDED of run {run.run.name!r}, so there is nothing to explain; make them with "
+            f"python -m gnn.export --run {run.run.name}"
+        )
     products = related_products(run.edges)
     scores = scores_of(run.graph, edges=run.edges, run=run.run, products=products)
     given = run.given.filter(pl.col("target").is_in(products)).sort("source", "rank")
@@ -209,8 +214,8 @@ def table_text(table: ExplanationTable) -> str:
             for each in table.truths
         ),
         "",
-        f"- Coverage: {100 * table.coverage:.1f} % of {table.recommended} recommended pairs have a purchase that speaks "
-        "for them.",
+        f"- Coverage: {100 * table.coverage:.1f} % of {table.recommended} recommended pairs have a purchase that "
+        "speaks for them.",
         f"- Best reason by its largest share: {_counts(table.part_counts)} ({table.part_entropy:.2f} bits).",
         f"- What joins it to the product in the graph: {_counts(table.tie_counts)} ({table.tie_entropy:.2f} bits).",
         f"- Different best reasons: {100 * table.distinct_reasons:.1f} % of the number of pairs.",
@@ -250,11 +255,6 @@ def _read(folder: RunFolder, *, password_file: str | None) -> Measured:
             results_by_position(store.read_results(relation, run.name), graph, relation=relation)
             for relation in ("RELATED", "RECOMMENDED")
         )
-    if given.is_empty():
-        raise InputError(
-            f"the store {manifest.store!r} holds no RECOMMENDED of run {run.name!r}, so there is nothing to explain; "
-            f"make them with python -m gnn.export --run {run.name}"
-        )
     return Measured(graph=graph, edges=edges, given=given, run=run, fingerprint=manifest.graph)
 
 
@@ -263,8 +263,8 @@ def _sample(first: pl.DataFrame, scores: Scores, wanted: int, *, rng: np.random.
     chosen = first[np.sort(rng.choice(len(first), size=min(wanted, len(first)), replace=False)).tolist()]
     products = np.searchsorted(scores.products, chosen["target"].to_numpy())
     pairs = pairs_of(scores, chosen["source"].to_numpy(), products)
-    score, _ = rescored(scores, pairs, np.ones(len(pairs.bought), dtype=bool))
-    if not np.allclose(score, chosen["score"].to_numpy(), rtol=AS_STORED, atol=1e-12):
+    found = rescored(scores, pairs, np.ones(len(pairs.bought), dtype=bool))
+    if not np.allclose(found.score, chosen["score"].to_numpy(), rtol=AS_STORED, atol=1e-12):
         raise InputError(
             f"the scores of the RECOMMENDED of run {run.name!r} are not those of the purchases in the store; "
             f"export anew with python -m gnn.export --run {run.name}"
@@ -301,8 +301,8 @@ def _stability(
     other = _read(RunFolder.open(runs, config.other_run), password_file=password_file)
     if other.fingerprint != run.fingerprint:
         raise InputError(
-            f"the run {config.other_run!r} was made on another graph than {run.run.name!r}, so they cannot be compared; "
-            "name one on the same"
+            f"the run {config.other_run!r} was made on another graph than {run.run.name!r}, so they cannot be "
+            "compared; name one on the same"
         )
     # The two may rank different products: the same columns for both, so that a column is one product.
     products = np.union1d(related_products(run.edges), related_products(other.edges))
