@@ -35,7 +35,7 @@ def last_text(purchases: int, at: int, *, now: int) -> str:
 
 def reason_text(reason: Reason, why: Why, *, now: int) -> str:
     """Return what a purchase adds to the score and why, the latter as far as the graph says so."""
-    bought = "it before" if reason.because == why.product else product_text(reason.because, reason.name)
+    bought = "the product itself" if reason.because == why.product else product_text(reason.because, reason.name)
     share = f" ({100 * reason.contribution / why.score:.1f} %)" if why.score > 0 else ""
     last = last_text(reason.purchases, reason.last_at, now=now)
     because = f"because she bought {bought} {times_text(reason.purchases)}{last}"
@@ -69,9 +69,11 @@ def why_texts(why: Why, answer: Answer) -> list[str]:
     elif not why.parts:
         texts.append("None of her purchases leads to it.")
     if why.more:
-        texts.append(f"{_count(why.more, 'more purchased product')} add {why.more_adds:.4f} together.")
+        adds = "adds" if why.more == 1 else "add"
+        texts.append(f"{_count(why.more, 'more purchased product')} {adds} {why.more_adds:.4f} together.")
     if why.against:
-        texts.append(f"{_count(why.against, 'purchased product')} take {-why.against_takes:.4f} from the score.")
+        takes = "takes" if why.against == 1 else "take"
+        texts.append(f"{_count(why.against, 'purchased product')} {takes} {-why.against_takes:.4f} from the score.")
     if why.with_newer is not None:
         texts.append(f"With her newer purchases, and as of the last of them, the score is {why.with_newer:.6g}.")
     return texts
