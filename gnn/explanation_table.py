@@ -48,7 +48,7 @@ class ExplanationSample:
     pairs: int = 500
     """Users, drawn by chance, whose first recommended product is explained."""
 
-    judged: int = 20
+    judged: int = 10
     """Pairs, of these, that sampling Shapley and LIME judge."""
 
     permutations: int = 4

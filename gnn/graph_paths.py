@@ -35,7 +35,8 @@ def steps_between(
     whole = sparse.block_array([[None, joined], [joined.T, None]], format="csr")
     steps = np.full((len(targets), num_products), np.inf)
     for row, target in enumerate(targets):
-        reached, before = csgraph.breadth_first_order(whole, int(target), directed=False, return_predecessors=True)
+        # Both directions are there already; for an undirected graph it would be turned around for each target.
+        reached, before = csgraph.breadth_first_order(whole, int(target), directed=True, return_predecessors=True)
         at, depth = reached.copy(), np.zeros(len(reached))
         # Every node walks back along the tree of the search until it is at the target.
         while (moving := at != target).any():

@@ -149,7 +149,8 @@ def test_markdown_shows_names_letter_for_letter(place: Path) -> None:
     why = replace(found.products[0], name="*Mug* [x](y)\n# no")
     shown = page(replace(found, products=(why,)), "markdown")
     assert "## \\*Mug\\* \\[x\\](y) \\# no (mug): score 0.834242\n\n" in shown
-    assert "\n1 more purchased product adds 0.1414 together.\n\n- adds 0.6928" in shown
+    assert "\n\n1 more purchased product adds 0.1414 together.\n\nWith her newer purchases" in shown
+    assert "\n\n- adds 0.6928" in shown
 
 
 def test_why_not_says_what_is_missing_and_where_it_is(command: Command) -> None:
