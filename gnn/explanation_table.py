@@ -275,7 +275,8 @@ def _sample(first: pl.DataFrame, scores: Scores, wanted: int, *, rng: np.random.
 def _steps(run: Measured, scores: Scores, pairs: Pairs) -> np.ndarray:
     joined = product_graph(run.graph, products=scores.products, now=run.run.now)
     targets, row = np.unique(pairs.products, return_inverse=True)
-    return steps_between(joined, targets)[row[pairs.pair], pairs.bought]
+    steps: np.ndarray = steps_between(joined, targets)[row[pairs.pair], pairs.bought]
+    return steps
 
 
 def _ties(graph: Graph, products: np.ndarray) -> dict[str, sparse.csr_array]:
