@@ -61,8 +61,9 @@ def check_cypher(folder: Path) -> None:
     lists = delivered.partition_by("user_id", as_dict=True, maintain_order=True)
     with open_store(manifest.store, read_only=True) as store:
         run = manifest.require_own_results(store)
-        tables, related = store.read_graph(), store.read_results("RELATED", run.name)
-        known = Known.of(tables, related, run)
+        tables = store.read_graph()
+        related, given = (store.read_results(relation, run.name) for relation in ("RELATED", "RECOMMENDED"))
+        known = Known.of(tables, related, run, recommended=given)
         texts = {name: read_query(name, dialect=store.dialect) for name in query_names()}
         for place, (user,) in enumerate(list(lists)[:: len(lists) // 100]):
             rows = recommend(store, user=user, run=run, limit=len(lists[(user,)]))
@@ -77,11 +78,17 @@ def check_cypher(folder: Path) -> None:
                 check_reason(store, lists[(user,)].row(place % len(lists[(user,)]), named=True), run)
             if place % 5:
                 continue
-            values = {"user": user, "product": best, "run": run.name, "now": float(run.now), "level": 2, "limit": 10}
-            values |= {
+            values = {
+                "user": user,
+                "users": [user],
+                "product": best,
                 "because": why.rows["because"][0],
                 "basket": why.rows["because"].head(3).to_list() * 2,
                 "sample": 3,
+                "run": run.name,
+                "now": float(run.now),
+                "level": 2,
+                "limit": 10,
             }
             values |= {"half_life": run.half_life, "exponent": run.exponent, "repeat": run.repeat}
             for name, text in texts.items():

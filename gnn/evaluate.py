@@ -1,8 +1,11 @@
-"""Measures recommenders on purchases after a moment: ``python -m gnn.evaluate --run NAME`` reads the test part."""
+"""Measures recommenders on purchases after a moment: ``python -m gnn.evaluate --run NAME`` reads the test part.
+
+With ``--explanations`` it measures the run's explanations instead.
+"""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 
 import numpy as np
@@ -10,6 +13,7 @@ import torch
 import tyro
 from scipy import sparse
 
+from gnn.explanation_table import ExplanationSample, measure_explanations, table_text
 from gnn.fit import FittedNetwork
 from gnn.metrics import Row, measure
 from gnn.model import Content, Model
@@ -43,6 +47,12 @@ class EvaluateConfig:
 
     password_file: str | None = None
     """File that holds the password of a Neo4j; by default NEO4J_PASSWORD or the file NEO4J_PASSWORD_FILE."""
+
+    explanations: bool = False
+    """Measure whether the run's explanations are true, in the place of its rankings (docs/explanations.md)."""
+
+    sample: tyro.conf.OmitArgPrefixes[ExplanationSample] = field(default_factory=ExplanationSample)
+    """Which explanations are measured."""
 
 
 def evaluate(recommender: Recommender, task: Task) -> Row:
@@ -103,6 +113,11 @@ def main() -> None:
     """Run the command line."""
     config = tyro.cli(EvaluateConfig, prog="python -m gnn.evaluate", description=EvaluateConfig.__doc__)
     folder = RunFolder.open(config.runs, config.run)
+    if config.explanations:
+        found = measure_explanations(folder, config.sample, runs=config.runs, password_file=config.password_file)
+        file = folder.write_explanations(found.to_json())
+        print(f"{table_text(found)}\n\nwritten to {file}")
+        return
     report = folder.report().with_test(evaluate_run(folder, password_file=config.password_file))
     folder.write_report(report)
     print(as_markdown(report))

@@ -204,6 +204,11 @@ class RunFolder:
         self._write_json("report.json", report.to_json())
         _write_text(self.path / "report.md", as_markdown(report))
 
+    def write_explanations(self, values: dict[str, Any]) -> Path:
+        """Write what was measured of the run's explanations, and return the file."""
+        self._write_json("explanations.json", values)
+        return self.path / "explanations.json"
+
     def append_epoch(self, stage: str, record: EpochRecord) -> None:
         """Add a line to ``metrics.jsonl``."""
         with (self.path / "metrics.jsonl").open("a", encoding="utf-8") as file:

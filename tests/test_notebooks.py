@@ -12,7 +12,7 @@ NOTEBOOKS = sorted((Path(__file__).parents[1] / "notebooks").glob("*.ipynb"))
 
 
 def test_there_are_notebooks() -> None:
-    assert [notebook.name for notebook in NOTEBOOKS] == ["01_first_run.ipynb", "02_compare.ipynb"]
+    assert [notebook.name for notebook in NOTEBOOKS] == ["01_first_run.ipynb", "02_compare.ipynb", "03_why.ipynb"]
 
 
 @pytest.mark.parametrize("notebook", NOTEBOOKS, ids=lambda path: path.stem)

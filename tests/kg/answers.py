@@ -13,6 +13,7 @@ from kg import schema
 from kg.graph import GraphTables, RunRecord
 
 Values = Mapping[str, Any]
+RECOMMENDED = {"rank": pl.Int64, "score": pl.Float64, "user": pl.String, "product": pl.String}
 
 
 @dataclass(frozen=True)
@@ -37,11 +38,16 @@ class Known:
     related: pl.DataFrame
     """One run's edges: ``source, target, weight`` and shares."""
 
+    recommended: pl.DataFrame
+    """What one run's last export gave: ``user, product, rank, score``."""
+
     run: RunRecord
     """The run, the only one."""
 
     @classmethod
-    def of(cls, graph: GraphTables, related: pl.DataFrame, run: RunRecord) -> Known:
+    def of(
+        cls, graph: GraphTables, related: pl.DataFrame, run: RunRecord, *, recommended: pl.DataFrame | None = None
+    ) -> Known:
         nodes, edges = graph.nodes, graph.edges
         brands = edges["HAS_BRAND"].join(nodes["Brand"], left_on="target", right_on="id")
         categories = edges["IN_CATEGORY"].join(nodes["Category"], left_on="target", right_on="id")
@@ -52,6 +58,9 @@ class Known:
             categories=categories.select("level", product="source", category="target"),
             users=nodes["User"].select(user="id"),
             related=related,
+            recommended=pl.DataFrame(schema=RECOMMENDED)
+            if recommended is None
+            else recommended.select("rank", "score", user="source", product="target"),
             run=run,
         )
 
@@ -164,6 +173,16 @@ def list_popular(known: Known, values: Values) -> pl.DataFrame:
     return ordered.select("product", "name", "buyers")
 
 
+def group_purchases(known: Known, values: Values) -> pl.DataFrame:
+    each = [
+        known.purchases({**values, "user": user}).select(
+            pl.lit(user).alias("user"), "product", "purchases", "last_at", "weight"
+        )
+        for user in values["users"]
+    ]
+    return pl.concat(each).sort("user", "product")
+
+
 def list_products(known: Known, _: Values) -> pl.DataFrame:
     return known.names.sort("product").select("product", "name")
 
@@ -174,6 +193,23 @@ def list_runs(known: Known, _: Values) -> pl.DataFrame:
 
 def list_users(known: Known, _: Values) -> pl.DataFrame:
     return known.users.sort("user")
+
+
+def popular_products(known: Known, values: Values) -> pl.DataFrame:
+    past = known.bought.filter(pl.col("at") < values["now"])
+    counted = past.group_by("product").agg(pl.col("user").n_unique().cast(pl.Int64).alias("buyers"))
+    ordered = counted.sort("buyers", "product", descending=[True, False]).join(
+        known.names, on="product", maintain_order="left"
+    )
+    return ordered.select("product", "name", "buyers")
+
+
+def product_buyers(known: Known, values: Values) -> pl.DataFrame:
+    past = known.bought.filter(pl.col("at") < values["now"], pl.col("product") == values["product"])
+    total = past.group_by("product").agg(
+        pl.len().cast(pl.Int64).alias("purchases"), pl.col("user").n_unique().cast(pl.Int64).alias("buyers")
+    )
+    return total.select("product", "purchases", "buyers")
 
 
 def profile_brands(known: Known, values: Values) -> pl.DataFrame:
@@ -225,6 +261,22 @@ def _recommended(known: Known, values: Values, bought: pl.DataFrame) -> pl.DataF
     return scores.sort("score", "product", descending=[True, False]).select("product", "name", "score")
 
 
+def recommended(known: Known, values: Values) -> pl.DataFrame:
+    own = known.recommended.filter(pl.col("user") == values["user"]).join(known.names, on="product")
+    return own.sort("rank", "product").select("product", "name", "rank", "score")
+
+
+def recommended_to(known: Known, values: Values) -> pl.DataFrame:
+    own = known.recommended.filter(pl.col("product") == values["product"])
+    return own.sort("rank", "user").select("user", "rank", "score")
+
+
+def related_to(known: Known, values: Values) -> pl.DataFrame:
+    towards = known.related.filter(pl.col("target") == values["product"]).rename({"source": "product"})
+    ordered = towards.join(known.names, on="product").sort("weight", "product", descending=[True, False])
+    return ordered.select("product", "name", "weight", *schema.SHARES)
+
+
 def _by(rows: pl.DataFrame, group: str) -> pl.DataFrame:
     """Return purchases, products and the last moment of each ``group``, most purchases first."""
     counted = rows.group_by(group).agg(
@@ -248,14 +300,20 @@ ANSWERS: dict[str, Callable[[Known, Values], pl.DataFrame]] = {
         find_product,
         find_user,
         list_popular,
+        group_purchases,
         list_products,
         list_runs,
         list_users,
+        popular_products,
+        product_buyers,
         profile_brands,
         profile_categories,
         profile_purchases,
         recommend,
         recommend_with_basket,
+        recommended,
+        recommended_to,
+        related_to,
     )
 }
 """Name of the query file → what it has to answer; its ``$limit`` is left to the caller."""

@@ -62,6 +62,19 @@ RELATED = pl.DataFrame(
 )
 
 
+# What the first run ranks for ann and bob, the first two of each: the weights of their purchases times RELATED.
+RECOMMENDED = pl.DataFrame(
+    [
+        ("ann", "mug", 1, 0.8342416792648605),
+        ("ann", "jam", 2, 0.1767766952966369),
+        ("bob", "pot", 1, 0.1590990257669732),
+        ("bob", "cup", 2, -0.0353553390593274),
+    ],
+    schema=["source", "target", "rank", "score"],
+    orient="row",
+)
+
+
 def small_shop(*, products: pl.DataFrame = PRODUCTS, purchases: pl.DataFrame = PURCHASES) -> Shop:
     return check_shop("small", products=products, purchases=purchases, links=LINKS)
 

@@ -37,8 +37,23 @@ def related(tables: GraphTables, *, per_product: int = 30) -> pl.DataFrame:
     )
 
 
+def recommended(tables: GraphTables, *, places: int = 3) -> pl.DataFrame:
+    """Return a made-up list of products for each user."""
+    rng = np.random.default_rng(2)
+    users, products = (tables.nodes[label]["id"].to_numpy() for label in ("User", "Product"))
+    chosen = np.concatenate([rng.choice(products, places, replace=False) for _ in users])
+    return pl.DataFrame(
+        {
+            "source": np.repeat(users, places),
+            "target": chosen,
+            "rank": np.tile(np.arange(1, places + 1), len(users)),
+            "score": rng.random(len(chosen)),
+        }
+    )
+
+
 TABLES = graph_tables(synthetic_shop())
-KNOWN = Known.of(TABLES, related(TABLES), RUN)
+KNOWN = Known.of(TABLES, related(TABLES), RUN, recommended=recommended(TABLES))
 
 
 def values() -> list[Values]:
@@ -59,6 +74,7 @@ def values() -> list[Values]:
         {
             **weighing,
             "user": str(user),
+            "users": sorted({str(user), str(users[place - 1]), "nobody"}),
             "product": str(product),
             "because": str(because[place]),
             "basket": [str(each) for each in rng.choice(list(sources), 1 + place % 5)] * (1 + place % 2),
@@ -77,6 +93,7 @@ def ladybug(tmp_path_factory: pytest.TempPathFactory) -> Iterator[GraphStore]:
     with open_store(f"ladybug:{tmp_path_factory.mktemp('answers') / 's.lbug'}") as store:
         store.replace_graph(TABLES)
         store.write_results("RELATED", KNOWN.related, run=RUN)
+        store.write_results("RECOMMENDED", recommended(TABLES), run=RUN)
         yield store
 
 
@@ -86,6 +103,7 @@ def neo4j(neo4j_server: Server) -> Iterator[GraphStore]:
     with open_store(neo4j_server.uri) as store:
         store.replace_graph(TABLES)
         store.write_results("RELATED", KNOWN.related, run=RUN)
+        store.write_results("RECOMMENDED", recommended(TABLES), run=RUN)
         yield store
 
 

@@ -20,7 +20,7 @@ from kg.recommend import page_for_user, page_text, recommend, recommend_with_bas
 from kg.schema import SHARES
 from kg.store import GraphStore
 from loaders.errors import InputError
-from tests.kg.small_shop import DAY, FIRST_RUN, PRODUCTS, RELATED, run_record, small_shop
+from tests.kg.small_shop import DAY, FIRST_RUN, PRODUCTS, RECOMMENDED, RELATED, run_record, small_shop
 
 # Two purchases, 2 days and 1 day old, and one of 3 days, with an exponent of a half.
 HOME = ("Home", "Home > Kitchen")
@@ -30,6 +30,7 @@ VALUES = {"user": "ann", "product": "mug", "run": "first", "now": 10.0 * DAY, "h
     "basket": ["tea", "pot", "tea"],
     "sample": 1,
     "exponent": 0.5,
+    "users": ["ann", "bob"],
     "repeat": False,
     "level": 1,
     "limit": 10,
@@ -240,6 +241,7 @@ def test_a_product_without_brand_or_category_has_no_such_evidence(store: GraphSt
 
 @pytest.mark.parametrize("name", query_names())
 def test_every_query_says_its_purpose_and_parameters_and_runs(loaded: GraphStore, name: str) -> None:
+    loaded.write_results("RECOMMENDED", RECOMMENDED, run=FIRST_RUN)
     text = read_query(name, dialect=loaded.dialect)
     first, second = text.split("\n")[:2]
     assert first.startswith("// ")

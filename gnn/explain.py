@@ -1,0 +1,103 @@
+"""Says in words why a run gives a product to a user or a group, or why not: ``python -m gnn.explain``."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import tyro
+
+from gnn.explain_group import GroupAnswer, explain_group, read_group
+from gnn.explain_page import Format, page
+from gnn.explain_picture import draw_reasons, svg_of
+from gnn.run import RunFolder
+from gnn.why import Answer, answer
+from gnn.why_not import WhyNot, why_not
+from kg.graph import RunRecord
+from kg.store import GraphStore, open_store
+from loaders.errors import InputError, run_command
+
+
+@dataclass(frozen=True)
+class WhyConfig:
+    """Say why a run gives a user her best products, or one product to one user or many, or why it does not."""
+
+    run: str
+    """Name of the run."""
+
+    user: str | None = None
+    """Id of the user."""
+
+    product: str | None = None
+    """Id of the product to explain; by default the user's ``k`` best."""
+
+    k: int = 5
+    """Products to explain; for --why-not, the place to compare with; for --users, purchases to name."""
+
+    users: str | None = None
+    """File of user ids, one a line: why the --product for all of these, in the place of --user."""
+
+    why_not: str | None = None
+    """Id of a product: why it is not among the user's first ``k``."""
+
+    reasons: int = 3
+    """Purchases to name for each product; the others are counted."""
+
+    format: Format = "text"
+    """Words for a terminal, JSON with all numbers, or Markdown."""
+
+    picture: str | None = None
+    """File (SVG) for a drawing of the first product's reasons."""
+
+    runs: str = "runs"
+    """Folder of all runs."""
+
+    password_file: str | None = None
+    """File that holds the password of a Neo4j; by default NEO4J_PASSWORD or the file NEO4J_PASSWORD_FILE."""
+
+
+def explained(store: GraphStore, config: WhyConfig, run: RunRecord) -> Answer | GroupAnswer | WhyNot:
+    """Return the answer to what ``config`` asks."""
+    if config.users is not None:
+        users = read_group(Path(config.users))
+        return explain_group(store, users=users, product=str(config.product), run=run, k=config.k)
+    if config.why_not is not None:
+        return why_not(store, user=str(config.user), product=config.why_not, run=run, k=config.k)
+    return answer(store, user=str(config.user), product=config.product, run=run, k=config.k, reasons=config.reasons)
+
+
+def require_one_question(config: WhyConfig) -> None:
+    """Raise unless ``config`` asks for one user or one group, and for what there is an answer to."""
+    if (config.user is None) == (config.users is None):
+        raise InputError("give --user ID, or --users FILE for a group; one of the two")
+    if config.users is not None and (config.product is None or config.why_not is not None):
+        raise InputError("--users explains one product to a group; give it by --product ID, without --why-not")
+    if config.why_not is not None and config.product is not None:
+        raise InputError(f"--why-not {config.why_not!r} names the product already; leave out --product")
+    if config.picture is not None and (config.users is not None or config.why_not is not None):
+        raise InputError("--picture draws one user's reasons for a product; give --user, without --users and --why-not")
+    for name, value in (("k", config.k), ("reasons", config.reasons)):
+        if value < 1:
+            raise InputError(f"--{name} {value} shows nothing; give at least 1")
+
+
+def main() -> None:
+    """Run the command line."""
+    config = tyro.cli(WhyConfig, prog="python -m gnn.explain", description=WhyConfig.__doc__)
+    require_one_question(config)
+    manifest = RunFolder.open(config.runs, config.run).manifest()
+    with open_store(manifest.store, read_only=True, password_file=config.password_file) as store:
+        run = manifest.require_own_results(store)
+        found = explained(store, config, run)
+    if config.picture is not None and isinstance(found, Answer):
+        if not found.products:
+            raise InputError(f"nothing that user {found.user!r} bought leads to a product, so there is nothing to draw")
+        svg = svg_of(draw_reasons(found.products[0], user=found.user))
+        beside = Path(config.picture).with_name(f".{Path(config.picture).name}.part")
+        beside.write_bytes(svg)
+        beside.replace(config.picture)
+    print(page(found, config.format))
+
+
+if __name__ == "__main__":
+    run_command(main)
