@@ -18,6 +18,7 @@ from jaxtyping import Int
 from scipy import sparse
 
 from gnn.history import binary, history_weights
+from gnn.preferences import user_preferences
 from gnn.ranking import NOBODY, Ranked, RelatedRecommender, rank_blocks
 from gnn.related import Related, related_matrix
 from gnn.run import Manifest, RunFolder, put_in_place
@@ -194,6 +195,8 @@ def export_run(folder: RunFolder, config: ExportConfig) -> Delivery:
         )
         if config.to_graph:
             write_recommended(delivery, store, manifest, now=now)
+            preferred = user_preferences(graph, now=now, config=folder.config().profiles)
+            store.write_results("PREFERS", preferred, run=manifest.record(now=now))
     return delivery
 
 

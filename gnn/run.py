@@ -23,6 +23,7 @@ from gnn.config import (
     EdgeConfig,
     HistoryConfig,
     NetworkConfig,
+    ProfileConfig,
     RelatedConfig,
     SplitConfig,
     TrainConfig,
@@ -138,10 +139,14 @@ class RunFolder:
             "closed_form": ClosedFormConfig,
             "edges": EdgeConfig,
             "related": RelatedConfig,
+            "profiles": ProfileConfig,
         }
         return TrainConfig(
             **{key: _as_given(value) for key, value in values.items() if key not in groups},
-            **{name: group(**values[name]) for name, group in groups.items()},
+            **{
+                name: group(**{key: _as_given(value) for key, value in values[name].items()})
+                for name, group in groups.items()
+            },
         )
 
     def manifest(self) -> Manifest:
