@@ -19,6 +19,7 @@ from scipy import sparse
 
 from gnn.history import binary, history_weights
 from gnn.preferences import user_preferences
+from gnn.profile_export import export_profiles
 from gnn.ranking import NOBODY, Ranked, RelatedRecommender, rank_blocks
 from gnn.related import Related, related_matrix
 from gnn.run import Manifest, RunFolder, put_in_place
@@ -52,6 +53,9 @@ class ExportConfig:
 
     to_graph: bool = True
     """Write the edges back to the store as RECOMMENDED too."""
+
+    profiles: bool = False
+    """Deliver the profiles of all users (docs/profiles.md) and not ranked edges; by default to profiles in the run."""
 
     password_file: str | None = None
     """File that holds the password of a Neo4j; by default NEO4J_PASSWORD or the file NEO4J_PASSWORD_FILE."""
@@ -239,7 +243,11 @@ def main() -> None:
     config = tyro.cli(ExportConfig, prog="python -m gnn.export", description=ExportConfig.__doc__)
     if config.k < 1:
         raise InputError(f"k is {config.k}; give 1 or more")
-    delivery = export_run(RunFolder.open(config.runs, config.run), config)
+    folder = RunFolder.open(config.runs, config.run)
+    if config.profiles:
+        print(export_profiles(folder, out=config.out, to_graph=config.to_graph, password_file=config.password_file))
+        return
+    delivery = export_run(folder, config)
     where = ", and RECOMMENDED in the graph" if config.to_graph else ""
     print(
         f"{delivery.rows} ranked edges for {delivery.users} users ({delivery.users_left_out} left out: they bought no "

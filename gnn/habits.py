@@ -92,7 +92,7 @@ def price_bands(purchases: pl.DataFrame, may: Allowed, *, config: ProfileConfig)
     means = (
         purchases.drop_nulls("paid")
         .join(members, on="product", maintain_order="left")
-        .filter(pl.col("target").is_in(list(prices)))
+        .filter(pl.col("target").is_in(pl.Series(list(prices), dtype=pl.Int64).implode()))
         .group_by("user", "target", maintain_order=True)
         .agg(pl.len().cast(pl.Int64).alias("purchases"), pl.col("paid").mean().alias("mean_paid"))
         .filter(pl.col("purchases") >= config.least_priced)

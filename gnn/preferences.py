@@ -38,7 +38,9 @@ def allowed(graph: Graph, config: ProfileConfig) -> Allowed:
     blocked = groups.filter(pl.col("sensitive"))["product"].unique()
     products = np.ones(len(graph.products), dtype=bool)
     products[blocked.to_numpy()] = False
-    return Allowed(products=products, groups=groups.filter(~pl.col("product").is_in(blocked)).drop("sensitive"))
+    return Allowed(
+        products=products, groups=groups.filter(~pl.col("product").is_in(blocked.implode())).drop("sensitive")
+    )
 
 
 def counted(bought: pl.DataFrame, may: Allowed, *, now: int, half_life_days: float) -> pl.DataFrame:
