@@ -49,7 +49,8 @@ def check_cypher(folder: Path) -> None:
     lists = delivered.partition_by("user_id", as_dict=True, maintain_order=True)
     with open_store(manifest.store, read_only=True) as store:
         run = manifest.require_own_results(store)
-        known = Known.of(store.read_graph(), store.read_results("RELATED", run.name), run)
+        related, preferred = (store.read_results(relation, run.name) for relation in ("RELATED", "PREFERS"))
+        known = Known.of(store.read_graph(), related, run, preferred=preferred)
         texts = {name: read_query(name, dialect=store.dialect) for name in query_names()}
         for place, (user,) in enumerate(list(lists)[:: len(lists) // 100]):
             rows = recommend(store, user=user, run=run, limit=len(lists[(user,)]))

@@ -143,7 +143,7 @@ def main(config: BenchmarkConfig) -> None:
             }
             for user, product in zip(users, rng.choice(bought, config.pairs), strict=True)
         ]
-        known = Known.of(tables, related, run)
+        known = Known.of(tables, related, run, preferred=ladybug.read_results("PREFERS", run.name))
         print(f"{'':20}{'Neo4j':>24}{'Ladybug (medians)':>33}")
         wrong = sum(compare((store, ladybug), known, name, values) for name in query_names())
         if wrong or not same or not again.equals(related):

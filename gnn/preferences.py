@@ -13,6 +13,9 @@ from gnn.history import SECONDS_PER_DAY
 from kg.blocklist import sensitive
 from kg.graph import Graph
 
+MORE = 1 + 1e-9
+"""A lift above this is a preference; one that differs from 1 by rounding is none."""
+
 BRAND, CATEGORY = "Brand", "Category"
 
 
@@ -108,7 +111,7 @@ def preferences(found: pl.DataFrame, *, most: int) -> pl.DataFrame:
     """
     tells = pl.col("weight") * pl.col("lift").log()
     return (
-        found.filter(pl.col("lift") > 1)
+        found.filter(pl.col("lift") > MORE)
         .with_columns(tells.alias("tells"))
         .sort("user", "kind", "tells", "level", "target", descending=[False, False, True, False, False])
         .filter(pl.int_range(pl.len()).over("user", "kind") < most)

@@ -204,8 +204,8 @@ def user_vectors(
     recent: pl.DataFrame,
     may: Allowed,
     *,
-    text: Float[np.ndarray, "nodes dimension"],
-    embeddings: Float[np.ndarray, "users _"],
+    text: Float[np.ndarray, "nodes text"],
+    embeddings: Float[np.ndarray, "users learned"],
     config: ProfileConfig,
 ) -> tuple[Float[np.ndarray, "users dimension"], dict[str, tuple[int, int]]]:
     """Return P = alpha · intent + beta · attributes + gamma · embedding for each user, and where each part stands.

@@ -209,6 +209,11 @@ class RunFolder:
         self._write_json("report.json", report.to_json())
         _write_text(self.path / "report.md", as_markdown(report))
 
+    def write_page(self, name: str, values: dict[str, Any], markdown: str) -> None:
+        """Write another report, ``name``, for programs (JSON) and for people (Markdown)."""
+        self._write_json(f"{name}.json", values)
+        _write_text(self.path / f"{name}.md", markdown)
+
     def append_epoch(self, stage: str, record: EpochRecord) -> None:
         """Add a line to ``metrics.jsonl``."""
         with (self.path / "metrics.jsonl").open("a", encoding="utf-8") as file:

@@ -14,7 +14,7 @@ from sklearn.metrics import silhouette_score
 
 from gnn.config import ProfileConfig
 from gnn.habits import at_level
-from gnn.preferences import CATEGORY, Allowed, shares
+from gnn.preferences import CATEGORY, MORE, Allowed, shares
 
 SAMPLE = 2_000
 """Users by whom the number of segments is chosen: the silhouette compares each with each."""
@@ -149,7 +149,7 @@ def _over_bought(
     shown = at_level(may, level=config.level)["target"].unique()
     tells = pl.col("weight") * pl.col("lift").log()
     return (
-        found.filter(pl.col("lift") > 1, pl.col("target").is_in(shown.implode()))
+        found.filter(pl.col("lift") > MORE, pl.col("target").is_in(shown.implode()))
         .with_columns(tells.alias("tells"))
         .sort("user", "tells", "target", descending=[False, True, False])
         .select(pl.col("user").alias("segment"), pl.col("target").alias("category"), "weight", "lift", "purchases")
