@@ -139,7 +139,7 @@ def test_a_profile_is_shown(address, monkeypatch, capsys) -> None:
     code, shown, _ = in_process(monkeypatch, capsys, "profile", "--user", "ann", "--store", address)
     assert code == 0
     assert "User ann made 5 purchases of 4 products, the first 1970-01-08, the last 1970-01-12." in shown
-    assert re.search(r"Food > Drinks +2 +1  1970-01-10\n", shown)
+    assert re.search(r"Food > Drinks +2 +1  1970-01-10  Green Tea \(tea\)\n", shown)
 
 
 def test_a_shop_is_loaded_once(tmp_path, monkeypatch, capsys) -> None:
