@@ -50,9 +50,9 @@ def test_log_loss_is_the_cross_entropy_worked_out_by_hand() -> None:
 
 def test_a_hit_is_the_largest_later_brand_among_the_three_largest_predictions() -> None:
     known = [*KNOWN, ("ann", "c")]
-    later = [("ann", "d"), ("ann", "d"), ("ann", "a"), ("bob", "b"), ("cat", "a")]
+    later = [("ann", "d"), ("ann", "d"), ("ann", "a"), ("bob", "b"), ("cat", "c")]
     found = measured(known, later)
-    # Ann is said to buy a, b and c and buys d most; bob is right; cat's a is among everybody's first three and hers.
+    # Ann is said to buy a, b and c and buys d most; bob is right; cat's c is her first and everybody's third.
     assert found["top-3 hit", "profile"].mean == pytest.approx(2 / 3)
     assert found["top-3 hit", "population"].mean == pytest.approx(2 / 3)
     assert found["top-3 hit", "profile"].ours_less_it is None
