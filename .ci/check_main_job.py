@@ -62,8 +62,10 @@ def check_cypher(folder: Path) -> None:
     with open_store(manifest.store, read_only=True) as store:
         run = manifest.require_own_results(store)
         tables = store.read_graph()
-        related, given = (store.read_results(relation, run.name) for relation in ("RELATED", "RECOMMENDED"))
-        known = Known.of(tables, related, run, recommended=given)
+        related, given, preferred = (
+            store.read_results(relation, run.name) for relation in ("RELATED", "RECOMMENDED", "PREFERS")
+        )
+        known = Known.of(tables, related, run, recommended=given, preferred=preferred)
         texts = {name: read_query(name, dialect=store.dialect) for name in query_names()}
         for place, (user,) in enumerate(list(lists)[:: len(lists) // 100]):
             rows = recommend(store, user=user, run=run, limit=len(lists[(user,)]))

@@ -133,6 +133,7 @@ def main(config: BenchmarkConfig) -> None:
         values = [
             {
                 "user": str(user),
+                "users": [str(user)],
                 "product": str(product),
                 "run": run.name,
                 "now": float(run.now),
@@ -147,7 +148,10 @@ def main(config: BenchmarkConfig) -> None:
             }
             for user, product in zip(users, rng.choice(bought, config.pairs), strict=True)
         ]
-        known = Known.of(tables, related, run)
+        others = {relation: ladybug.read_results(relation, run.name) for relation in ("RECOMMENDED", "PREFERS")}
+        for relation, frame in others.items():
+            store.write_results(relation, frame, run=run)
+        known = Known.of(tables, related, run, recommended=others["RECOMMENDED"], preferred=others["PREFERS"])
         print(f"{'':20}{'Neo4j':>24}{'Ladybug (medians)':>33}")
         wrong = sum(compare((store, ladybug), known, name, values) for name in query_names())
         if wrong or not same or not again.equals(related):

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Literal
 
+from kg.blocklist import SENSITIVE
 from loaders.errors import InputError
 
 
@@ -185,6 +186,45 @@ class EdgeConfig:
 
 
 @dataclass(frozen=True)
+class ProfileConfig:
+    """Profiles of users: what they prefer, what they pay, which segment they are in. See docs/profiles.md."""
+
+    half_life_days: float = 180.0
+    """Days after which a purchase counts half for what a user prefers. Not used where no times are known."""
+
+    shrinkage: float = 20.0
+    """Purchases, spread as the population's are, that are added to each user's own; more trusts few purchases less."""
+
+    most: int = 20
+    """Brands, and categories, kept for each user at the most."""
+
+    blocked: tuple[str, ...] = SENSITIVE
+    """Words of names (``*``: any further letters) that make a category or a brand too sensitive for any profile: what
+    is bought of them counts nowhere. Give words of your own in their place, or none to block nothing."""
+
+    level: int = 2
+    """Level of the categories that variety, price bands and segments speak of; of shorter paths the lowest."""
+
+    least_priced: int = 3
+    """Purchases of a category that a user's price band needs."""
+
+    dimension: int = 32
+    """Length of the vectors that segments are made of where a run has no graph network."""
+
+    most_segments: int = 12
+    """Segments at the most; how many there are is chosen by the silhouette."""
+
+    intent: float = 1.0
+    """Weight of what texts say of her purchases in a user's vector (alpha)."""
+
+    attributes: float = 1.0
+    """Weight of her shares of the largest categories in a user's vector (beta)."""
+
+    embedding: float = 1.0
+    """Weight of the learned vector in a user's vector (gamma)."""
+
+
+@dataclass(frozen=True)
 class TrainConfig:
     """Load a shop, learn from its past, rank, write back and explain."""
 
@@ -248,12 +288,21 @@ class TrainConfig:
     closed_form: ClosedFormConfig = field(default_factory=ClosedFormConfig)
     edges: EdgeConfig = field(default_factory=EdgeConfig)
     related: RelatedConfig = field(default_factory=RelatedConfig)
+    profiles: ProfileConfig = field(default_factory=ProfileConfig)
 
     def __post_init__(self) -> None:
         _require(
             bool(self.run is None or re.fullmatch(r"[\w][\w.-]*", self.run)), "run", self.run, "letters, digits, . _ -"
         )
-        for group in (self.split, self.history, self.network, self.closed_form, self.edges, self.related):
+        for group in (
+            self.split,
+            self.history,
+            self.network,
+            self.closed_form,
+            self.edges,
+            self.related,
+            self.profiles,
+        ):
             for name, value in vars(group).items():
                 _require(not isinstance(value, float) or math.isfinite(value), name, value, "a finite number")
         _require(0 <= self.history.exponent <= 10, "history.exponent", self.history.exponent, "0 to 10")
@@ -278,6 +327,7 @@ class TrainConfig:
             _require(getattr(self.related, name) >= 0, f"related.{name}", getattr(self.related, name), "0 or more")
         _check_edges(self.edges)
         _check_closed_form(self.closed_form)
+        _check_profiles(self.profiles)
         for name in ("trend_half_life_days", "trend_shrink"):
             _require(getattr(self.related, name) > 0, f"related.{name}", getattr(self.related, name), "more than 0")
         _require(
@@ -317,6 +367,18 @@ def _check_edges(config: EdgeConfig) -> None:
         _require(getattr(config, name) > 0, f"edges.{name}", getattr(config, name), "more than 0")
     _require(0 <= config.cold_share < 1, "edges.cold_share", config.cold_share, "0 or more and below 1")
     _require(0 < config.hidden_share < 1, "edges.hidden_share", config.hidden_share, "between 0 and 1")
+
+
+def _check_profiles(config: ProfileConfig) -> None:
+    _require(config.half_life_days >= 0.01, "profiles.half_life_days", config.half_life_days, "0.01 or more")
+    _require(config.shrinkage > 0, "profiles.shrinkage", config.shrinkage, "more than 0")
+    for name in ("most", "level", "least_priced", "dimension"):
+        _require(getattr(config, name) >= 1, f"profiles.{name}", getattr(config, name), "1 or more")
+    _require(config.most_segments >= 2, "profiles.most_segments", config.most_segments, "2 or more")
+    for name in ("intent", "attributes", "embedding"):
+        _require(getattr(config, name) >= 0, f"profiles.{name}", getattr(config, name), "0 or more")
+    for word in config.blocked:
+        _require(bool(re.search(r"\w", word)), "profiles.blocked", word, "words with a letter in each")
 
 
 def moment(text: str | None, name: str) -> int | None:

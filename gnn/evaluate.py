@@ -20,6 +20,7 @@ from gnn.model import Content, Model
 from gnn.neighbours import ItemKNN
 from gnn.network_alone import NAMES, NetworkAlone
 from gnn.popularity import PersonalFrequency, Popularity, PopularityLastWeeks
+from gnn.profile_evaluation import evaluate_profiles
 from gnn.ranking import Recommender, RelatedRecommender, rank
 from gnn.related import related_matrix
 from gnn.report import as_markdown
@@ -44,6 +45,9 @@ class EvaluateConfig:
 
     runs: str = "runs"
     """Folder of all runs."""
+
+    profiles: bool = False
+    """Measure the users' profiles (docs/profiles.md) in place of the recommendations."""
 
     password_file: str | None = None
     """File that holds the password of a Neo4j; by default NEO4J_PASSWORD or the file NEO4J_PASSWORD_FILE."""
@@ -117,6 +121,9 @@ def main() -> None:
         found = measure_explanations(folder, config.sample, runs=config.runs, password_file=config.password_file)
         file = folder.write_explanations(found.to_json())
         print(f"{table_text(found)}\n\nwritten to {file}")
+        return
+    if config.profiles:
+        print(evaluate_profiles(folder, password_file=config.password_file))
         return
     report = folder.report().with_test(evaluate_run(folder, password_file=config.password_file))
     folder.write_report(report)

@@ -18,6 +18,8 @@ from jaxtyping import Float, Int
 from scipy import sparse
 
 from gnn.history import binary, history_weights
+from gnn.preferences import user_preferences
+from gnn.profile_export import export_profiles
 from gnn.ranking import NOBODY, Ranked, RelatedRecommender, rank_blocks
 from gnn.reasons import Reasons, best_reasons, largest_shares
 from gnn.related import Related, related_matrix
@@ -65,6 +67,9 @@ class ExportConfig:
 
     to_graph: bool = True
     """Write the edges back to the store as RECOMMENDED too."""
+
+    profiles: bool = False
+    """Deliver the profiles of all users (docs/profiles.md) and not ranked edges; by default to profiles in the run."""
 
     password_file: str | None = None
     """File that holds the password of a Neo4j; by default NEO4J_PASSWORD or the file NEO4J_PASSWORD_FILE."""
@@ -225,6 +230,8 @@ def export_run(folder: RunFolder, config: ExportConfig) -> Delivery:
         )
         if config.to_graph:
             write_recommended(delivery, store, manifest, now=now)
+            preferred = user_preferences(graph, now=now, config=folder.config().profiles)
+            store.write_results("PREFERS", preferred, run=manifest.record(now=now))
     return delivery
 
 
@@ -267,7 +274,11 @@ def main() -> None:
     config = tyro.cli(ExportConfig, prog="python -m gnn.export", description=ExportConfig.__doc__)
     if config.k < 1:
         raise InputError(f"k is {config.k}; give 1 or more")
-    delivery = export_run(RunFolder.open(config.runs, config.run), config)
+    folder = RunFolder.open(config.runs, config.run)
+    if config.profiles:
+        print(export_profiles(folder, out=config.out, to_graph=config.to_graph, password_file=config.password_file))
+        return
+    delivery = export_run(folder, config)
     where = ", and RECOMMENDED in the graph" if config.to_graph else ""
     print(
         f"{delivery.rows} ranked edges for {delivery.users} users ({delivery.users_left_out} left out: they bought no "

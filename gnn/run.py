@@ -23,6 +23,7 @@ from gnn.config import (
     EdgeConfig,
     HistoryConfig,
     NetworkConfig,
+    ProfileConfig,
     RelatedConfig,
     SplitConfig,
     TrainConfig,
@@ -138,10 +139,14 @@ class RunFolder:
             "closed_form": ClosedFormConfig,
             "edges": EdgeConfig,
             "related": RelatedConfig,
+            "profiles": ProfileConfig,
         }
         return TrainConfig(
             **{key: _as_given(value) for key, value in values.items() if key not in groups},
-            **{name: group(**values[name]) for name, group in groups.items()},
+            **{
+                name: group(**{key: _as_given(value) for key, value in values[name].items()})
+                for name, group in groups.items()
+            },
         )
 
     def manifest(self) -> Manifest:
@@ -208,6 +213,11 @@ class RunFolder:
         """Write what was measured of the run's explanations, and return the file."""
         self._write_json("explanations.json", values)
         return self.path / "explanations.json"
+
+    def write_page(self, name: str, values: dict[str, Any], markdown: str) -> None:
+        """Write another report, ``name``, for programs (JSON) and for people (Markdown)."""
+        self._write_json(f"{name}.json", values)
+        _write_text(self.path / f"{name}.md", markdown)
 
     def append_epoch(self, stage: str, record: EpochRecord) -> None:
         """Add a line to ``metrics.jsonl``."""

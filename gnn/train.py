@@ -30,6 +30,7 @@ from gnn.history import Weighing
 from gnn.memory import give_back_freed_memory
 from gnn.metrics import Row
 from gnn.model import Content
+from gnn.preferences import user_preferences
 from gnn.report import Report, as_markdown
 from gnn.run import Manifest, RunFolder, new_run, program_commit, program_versions
 from gnn.show import three_explanations
@@ -151,6 +152,8 @@ def train(config: TrainConfig) -> None:
         with watch.stage("write back"):
             store.write_results("RELATED", by_id, run=manifest.record(now=split.now))
             write_recommended(delivery, store, manifest, now=split.now)
+            preferred = user_preferences(graph, now=split.now, config=config.profiles)
+            store.write_results("PREFERS", preferred, run=manifest.record(now=split.now))
         folder.write_report(report)
         explanations = three_explanations(store, delivery.edges, run=manifest.record(now=split.now))
     print(f"\n{as_markdown(report)}")

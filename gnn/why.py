@@ -9,9 +9,10 @@ import polars as pl
 
 from kg import schema
 from kg.cypher import read_query
-from kg.explain import ALL_ROWS, Explanation, explain, recommend, score_parameters
+from kg.explain import ALL_ROWS, Explanation, explain, score_parameters
 from kg.graph import RunRecord
 from kg.lookup import require_product, require_user
+from kg.recommend import recommend
 from kg.store import GraphStore
 from loaders.schemas import YEAR_10000
 
@@ -195,16 +196,9 @@ def edges_to(store: GraphStore, *, product: str, run: RunRecord, limit: int = AL
 
 def popular(store: GraphStore, *, run: RunRecord, k: int) -> tuple[Popular, ...]:
     """Return the ``k`` products with the most buyers before the run's moment, of those that the run ranks."""
-    text = read_query("popular_products", dialect=store.dialect)
-    rows = store.query(text, {"now": float(run.now), "limit": ALL_ROWS})
-    found: list[Popular] = []
-    for product, name, buyers in rows.iter_rows():
-        # A withdrawn product has buyers, and no edge leads to it.
-        if not edges_to(store, product=product, run=run, limit=1).is_empty():
-            found.append(Popular(product, name, buyers))
-        if len(found) == k:
-            break
-    return tuple(found)
+    text = read_query("list_popular", dialect=store.dialect)
+    rows = store.query(text, {"run": run.name, "now": float(run.now), "limit": k})
+    return tuple(Popular(*row) for row in rows.iter_rows())
 
 
 def _why(

@@ -9,9 +9,10 @@ import polars as pl
 
 from gnn.why import edges_to, rank_of, weighed_purchases
 from kg.cypher import read_query
-from kg.explain import ALL_ROWS, recommend, score_parameters
+from kg.explain import ALL_ROWS, score_parameters
 from kg.graph import RunRecord
 from kg.lookup import require_product, require_user
+from kg.recommend import recommend
 from kg.store import GraphStore
 
 SHOWN = 5

@@ -115,7 +115,7 @@ class LadybugStore:
         """
         self._required_layout()
         properties = schema.edge_properties(relation)
-        columns = ("source", "target", *properties)
+        columns = (*schema.key_columns(relation), *properties)
         own = edges.with_columns(pl.lit(run.name).alias("run")).cast(properties).select(columns)  # type: ignore[arg-type]
         others = self._edges(relation, "WHERE e.run <> $run", {"run": run.name})
         # Rows in the order of their source are copied twice as fast.
@@ -123,18 +123,19 @@ class LadybugStore:
         # Usually they are in order already; a copy of 5 million edges costs 350 MB.
         every = every if every["source"].is_sorted() else every.sort("source")
         declared = ", ".join(f"{name} {TYPES[kind.__name__]}" for name, kind in properties.items())
-        source, target = schema.endpoints(relation)
+        source = schema.endpoints(relation)[0]
+        ends = ", ".join(f"FROM {source} TO {target}" for target in schema.targets(relation))
         with self._transaction():
             self._run(f"DROP TABLE {relation}")
-            self._run(f"CREATE REL TABLE {relation}(FROM {source} TO {target}, {declared})")
-            self._copy(relation, every)
+            self._run(f"CREATE REL TABLE {relation}({ends}, {declared})")
+            self._copy_edges(relation, every)
             self._run("MATCH (r:Run {id: $id}) DELETE r", {"id": run.name})
             self._copy("Run", _run_frame(run))
 
     def read_results(self, relation: str, run: str) -> pl.DataFrame:
         """Return the edges that ``run`` wrote."""
         self._required_layout()
-        return self._edges(relation, "WHERE e.run = $run", {"run": run}).drop("run").sort("source", "target")
+        return self._edges(relation, "WHERE e.run = $run", {"run": run}).drop("run").sort(*schema.key_columns(relation))
 
     def run_record(self, name: str | None = None) -> RunRecord | None:
         """Return the record of the run ``name``, or of the last one."""
@@ -185,7 +186,7 @@ class LadybugStore:
                 self._run(f"CREATE REL TABLE `{relation}`(FROM Product TO Product)")
             self._copy(relation, frame)
         for relation, frame in results.items():
-            self._copy(relation, frame)
+            self._copy_edges(relation, frame)
         self._copy("Run", runs)
         layout = GraphLayout.of(tables)
         self._copy(
@@ -204,32 +205,42 @@ class LadybugStore:
         """Return what runs wrote between nodes that ``tables`` still has, and the runs."""
         if self.layout() is None:
             return {}, pl.DataFrame(schema=schema.RUN)
-        known = {label: tables.nodes[label].select("id") for label in ("User", "Product")}
+        known = {label: frame["id"].implode() for label, frame in tables.nodes.items()}
         kept = {}
         for relation in schema.RESULTS:
-            source, target = schema.endpoints(relation)
-            edges = self._edges(relation).join(known[source], left_on="source", right_on="id", how="semi")
-            kept[relation] = edges.join(known[target], left_on="target", right_on="id", how="semi").sort("source")
+            edges = self._edges(relation).filter(pl.col("source").is_in(known[schema.endpoints(relation)[0]]))
+            parts = schema.of_kinds(relation, edges)
+            still = {label: part.filter(pl.col("target").is_in(known[label])) for label, part in parts.items()}
+            kept[relation] = schema.with_kinds(relation, still).sort("source")
         columns = ", ".join(f"r.{column} AS {column}" for column in schema.RUN)
         return kept, self._read(f"MATCH (r:Run) RETURN {columns}")
 
     def _edges(self, relation: str, where: str = "", parameters: Mapping[str, Any] | None = None) -> pl.DataFrame:
         properties = schema.edge_properties(relation)
-        source, target = schema.endpoints(relation)
+        source = schema.endpoints(relation)[0]
         columns = "".join(f", e.{name} AS {name}" for name in properties)
-        match = f"MATCH (s:{source})-[e:`{relation}`]->(t:{target}) {where}"
-        text = f"{match} RETURN s.id AS source, t.id AS target{columns}"
         kinds: dict[str, type[pl.DataType]] = {"source": pl.String, "target": pl.String, **properties}
-        rows = self._read(text, parameters)
-        return rows.select(pl.col(name).cast(kind) for name, kind in kinds.items())
+        found = {}
+        for target in schema.targets(relation):
+            match = f"MATCH (s:{source})-[e:`{relation}`]->(t:{target}) {where}"
+            rows = self._read(f"{match} RETURN s.id AS source, t.id AS target{columns}", parameters)
+            found[target] = rows.select(pl.col(name).cast(kind) for name, kind in kinds.items())
+        return schema.with_kinds(relation, found)
 
-    def _copy(self, table: str, frame: pl.DataFrame) -> None:
+    def _copy_edges(self, relation: str, frame: pl.DataFrame) -> None:
+        parts = schema.of_kinds(relation, frame)
+        for target, part in parts.items():
+            # Which of the pairs of labels is meant has to be said where there are several.
+            pair = f" (from='{schema.endpoints(relation)[0]}', to='{target}')" if len(parts) > 1 else ""
+            self._copy(relation, part, options=pair)
+
+    def _copy(self, table: str, frame: pl.DataFrame, *, options: str = "") -> None:
         is_node = table in {*schema.NODES, "Graph", "Run"}
         columns = f"({', '.join(f'`{name}`' for name in frame.columns)})" if is_node else ""
         # In slices, because the database takes its own copy of what it is given.
         slices = frame.iter_slices(ROWS_PER_COPY)
         for rows in tqdm(slices, total=-(-len(frame) // ROWS_PER_COPY), desc=f"write {table}", disable=_quiet(frame)):
-            self._run(f"COPY `{table}`{columns} FROM $rows", {"rows": rows})
+            self._run(f"COPY `{table}`{columns} FROM $rows{options}", {"rows": rows})
 
     @contextmanager
     def _transaction(self) -> Iterator[None]:

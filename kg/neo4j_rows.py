@@ -39,13 +39,21 @@ def read_nodes(connection: Connection, label: str, kinds: Mapping[str, str]) -> 
 
 
 def read_edges(
-    connection: Connection, relation: str, sources: Sequence[str], *, run: str | None = None
+    connection: Connection,
+    relation: str,
+    sources: Sequence[str],
+    *,
+    run: str | None = None,
+    target: str | None = None,
 ) -> Iterator[pl.DataFrame]:
     """Yield the edges that start at ``sources``, a page at a time, or only those with this ``run``.
 
+    ``target`` is the label they lead to, for a relation that may lead to several.
+
     A page is one row of lists, for rows of single edges come from the server five to ten times slower.
     """
-    source, target = schema.endpoints(relation)
+    source = schema.endpoints(relation)[0]
+    target = target or schema.endpoints(relation)[1]
     properties = {name: kind.__name__ for name, kind in schema.edge_properties(relation).items() if name != "run"}
     # A list drops nulls, so what stands for one goes into the list, and a second list says where.
     lists = "".join(
@@ -92,15 +100,20 @@ def write_nodes(write: Write, label: str, frame: pl.DataFrame, *, gone: Sequence
     _write_parts(write, text, frame)
 
 
-def write_edges(write: Write, relation: str, frame: pl.DataFrame, *, run: str | None = None) -> None:
+def write_edges(
+    write: Write, relation: str, frame: pl.DataFrame, *, run: str | None = None, target: str | None = None
+) -> None:
     """Make the edges in ``frame``, ``source`` and ``target`` first, each with this ``run`` if one is given.
+
+    ``target`` is the label they lead to, for a relation that may lead to several.
 
     Rows of one source that follow each other share its search: a quarter faster where they are sorted by it.
     """
     values = [f"{name}: $c{place}[row]" for place, name in enumerate(frame.columns) if place > 1]
     fixed = {} if run is None else {"run": run}
     values += [f"{name}: ${name}" for name in fixed]
-    source, target = schema.endpoints(relation)
+    source = schema.endpoints(relation)[0]
+    target = target or schema.endpoints(relation)[1]
     text = (
         f"UNWIND range(0, size($sources) - 1) AS place MATCH (s:{source} {{id: $sources[place]}}) "
         f"UNWIND range($starts[place], $starts[place + 1] - 1) AS row MATCH (t:{target} {{id: $c1[row]}}) "

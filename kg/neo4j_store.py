@@ -36,15 +36,16 @@ LOCK_RULE = "cartograph_lock"
 LOCK_RULE_SECONDS = 2.0
 LAYOUT = "MATCH (g:Graph {id: 'graph'}) RETURN g.layout, g.loading"
 # Which `run` the edges of each run carry; see Neo4jStore.write_results.
-CURRENT = "MATCH (r:Run {id: $id}) RETURN r.edges_related, r.edges_recommended, coalesce(r.writes, 0)"
-CURRENT_OF = ("RELATED", "RECOMMENDED")
+CURRENT = "MATCH (r:Run {id: $id}) RETURN r.edges_related, r.edges_recommended, r.edges_prefers, coalesce(r.writes, 0)"
+CURRENT_OF = ("RELATED", "RECOMMENDED", "PREFERS")
 LEFTOVERS = "MATCH (l:Leftover) RETURN l.id, l.relation ORDER BY l.id"
 SHOW = """
 MERGE (r:Run {id: $id})
 SET r.made_at = $made_at, r.now = $now, r.half_life = $half_life, r.exponent = $exponent,
     r.learned_before = $learned_before, r.repeat = $repeat, r.writes = $writes,
     r.edges_related = coalesce($related, r.edges_related),
-    r.edges_recommended = coalesce($recommended, r.edges_recommended)
+    r.edges_recommended = coalesce($recommended, r.edges_recommended),
+    r.edges_prefers = coalesce($prefers, r.edges_prefers)
 WITH r
 MATCH (new:Leftover {id: $leftover})
 DELETE new
@@ -143,7 +144,8 @@ class Neo4jStore:
             leftover = {"id": f"{relation} {mark}", "relation": relation}
             lock.write("MERGE (l:Leftover {id: $id}) SET l.relation = $relation", leftover)
             own = edges.select(pl.col(name).cast(kind) for name, kind in _no_results(relation).schema.items())
-            write_edges(lock.write, relation, _without_zeros(own.sort("source", "target")), run=mark)
+            for label, part in schema.of_kinds(relation, own.sort("source", "target")).items():
+                write_edges(lock.write, relation, _without_zeros(part), run=mark, target=label)
             old = current.get(relation)
             values = {name: value for name, value in asdict(run).items() if name != "name"}
             shown = {name.lower(): mark if name == relation else None for name in CURRENT_OF}
@@ -167,13 +169,20 @@ class Neo4jStore:
         while True:
             mark = self._current(run)[0].get(relation)
             ids = sorted(read_ids(self._connection, schema.endpoints(relation)[0])) if mark else []
-            frame = pl.concat(
-                [_no_results(relation), *read_edges(self._connection, relation, ids, run=mark or "")], how="vertical"
-            )
+            found = {
+                label: pl.concat(
+                    [
+                        _no_results(relation).drop(schema.KIND, strict=False),
+                        *read_edges(self._connection, relation, ids, run=mark or "", target=label),
+                    ]
+                )
+                for label in schema.targets(relation)
+            }
+            frame = schema.with_kinds(relation, found)
             # Old edges are deleted only after the new ones are shown: the same mark, all the edges.
             if self._current(run)[0].get(relation) == mark:
                 often_zero = [name for name in schema.OFTEN_ZERO if name in frame.columns]
-                return frame.with_columns(pl.col(often_zero).fill_null(0.0)).sort("source", "target")
+                return frame.with_columns(pl.col(often_zero).fill_null(0.0)).sort(*schema.key_columns(relation))
 
     def run_record(self, name: str | None = None) -> RunRecord | None:
         """Return the record of the run ``name``, or of the last one."""
@@ -252,12 +261,14 @@ class Neo4jStore:
         return {relation: mark for relation, mark in zip(CURRENT_OF, marks, strict=True) if mark is not None}, writes
 
     def _require_ends(self, relation: str, edges: pl.DataFrame) -> None:
-        for column, label in zip(("source", "target"), schema.endpoints(relation), strict=True):
+        ends = [("source", schema.endpoints(relation)[0], edges)]
+        ends += [("target", label, part) for label, part in schema.of_kinds(relation, edges).items()]
+        for column, label, part in ends:
             known = pl.Series(column, read_ids(self._connection, label), dtype=pl.String)
-            lost = edges.join(known.to_frame(), on=column, how="anti")
+            lost = part.join(known.to_frame(), on=column, how="anti")
             if len(lost):
                 raise InputError(
-                    f"{len(lost)} of {len(edges)} {relation} edges name a {label} that {self.address!r} does not hold, "
+                    f"{len(lost)} of {len(part)} {relation} edges name a {label} that {self.address!r} does not hold, "
                     f"first {lost[column][0]!r}; load the graph again, then make the results again"
                 )
 
@@ -280,4 +291,4 @@ def _without_zeros(edges: pl.DataFrame) -> pl.DataFrame:
 
 def _no_results(relation: str) -> pl.DataFrame:
     kinds = {name: kind for name, kind in schema.edge_properties(relation).items() if name != "run"}
-    return pl.DataFrame(schema={"source": pl.String, "target": pl.String, **kinds})
+    return pl.DataFrame(schema={**schema.key_columns(relation), **kinds})

@@ -1,29 +1,49 @@
-"""Says what a user buys, from the graph alone: ``python -m kg.profile --user ID``."""
+"""Says what a user buys and prefers, or what a segment does: ``python -m kg.profile --user ID``."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from pathlib import Path
 
 import polars as pl
 import tyro
 
+from kg.blocklist import SENSITIVE, sensitive
 from kg.cypher import read_query
-from kg.lookup import require_limit, require_user
+from kg.delivered import delivered_table
+from kg.graph import RunRecord
+from kg.lookup import require_limit, require_run, require_user
+from kg.profile_page import Format, Page, Section, written
 from kg.store import GraphStore, address_of, open_store
-from kg.text_table import date_text, one_line, text_table
-from loaders.errors import run_command
+from kg.text_table import date_text, product_text
+from loaders.errors import InputError, run_command
 from loaders.schemas import YEAR_10000
 
 LEVELS = (1, 2)
+ALL_ROWS = 1_000_000_000
+EVIDENCE = 2
+"""Products named as the evidence behind a brand or a category."""
 
 
 @dataclass(frozen=True)
 class ProfileConfig:
-    """Says how much a user buys, of which brands and in which categories."""
+    """Says how much a user buys, of which brands and in which categories, or what sets a segment apart."""
 
-    user: str
+    user: str | None = None
     """Id of the user."""
+
+    segment: int | None = None
+    """Number of a segment, in place of a user; 0 is the largest."""
+
+    format: Format = "text"
+    """text, json, or html: one file with small charts and no scripts."""
+
+    run: str | None = None
+    """The run whose preferences and profiles to read; by default the one made last, where there is any."""
+
+    profiles: str | None = None
+    """Folder of the profiles by gnn.export --profiles; by default profiles in the run's folder in runs/."""
 
     store: str | None = None
     """Address of the store; by default NEO4J_URI, else the file in data/ named after the shop."""
@@ -37,10 +57,13 @@ class ProfileConfig:
     limit: int = 10
     """Brands and categories to show."""
 
+    blocked: tuple[str, ...] = SENSITIVE
+    """Words of names (``*``: any further letters) of categories and brands that a profile must not speak of."""
+
 
 @dataclass(frozen=True)
 class Profile:
-    """What a user bought, in all and by brand and category."""
+    """What a user bought that may be spoken of, in all and by brand and category."""
 
     user: str
     """Id of the user."""
@@ -63,54 +86,215 @@ class Profile:
     categories: Mapping[int, pl.DataFrame]
     """Level → ``category, purchases, products, last_at``, most purchases first."""
 
+    evidence: Mapping[str, str]
+    """Brand or category → the products of it that she bought most often, in words."""
 
-def profile(store: GraphStore, *, user: str, limit: int, now: float = float(YEAR_10000)) -> Profile:
-    """Return what ``user`` bought before ``now`` (seconds, UTC), by default all, with ``limit`` rows of each kind."""
+
+def profile(
+    store: GraphStore,
+    *,
+    user: str,
+    limit: int,
+    now: float = float(YEAR_10000),
+    blocked: tuple[str, ...] = SENSITIVE,
+) -> Profile:
+    """Return what ``user`` bought before ``now`` (seconds, UTC), by default all, with ``limit`` rows of each kind.
+
+    A product of a category or brand whose name holds one of the words ``blocked`` counts nowhere.
+    """
     require_user(store, user)
-    whom = {"user": user, "now": now}
-    total = store.query(read_query("profile_purchases"), {**whom, "limit": 1})
-    counts = {"purchases": 0, "products": 0, "first_at": 0, "last_at": 0}
-    if len(total):
-        counts = {column: total[column][0] for column in counts}
-    by_level = read_query("profile_categories")
+    values = {"user": user, "now": now, "limit": ALL_ROWS}
+    found = {name: store.query(read_query(f"profile_{name}"), values) for name in _QUERIES}
+    brands, categories = found["product_brands"], found["product_categories"]
+    unspoken = pl.concat(
+        [
+            frame.filter(sensitive(frame[column].cast(pl.String), words=blocked))["product"].cast(pl.String)
+            for frame, column in ((brands, "brand"), (categories, "category"))
+        ]
+    )
+    products = found["products"].with_columns(pl.col("product", "name").cast(pl.String))
+    products = products.filter(~pl.col("product").is_in(unspoken.implode()))
+    by_level = {
+        level: _group(products, categories.filter(pl.col("level") == level).drop("level"), "category")
+        for level in LEVELS
+    }
+    by_brand = _group(products, brands, "brand")
+    evidence = [dict(frame.select(frame.columns[0], "evidence").rows()) for frame in (by_brand, *by_level.values())]
     return Profile(
         user=user,
-        **counts,
-        brands=store.query(read_query("profile_brands"), {**whom, "limit": limit}),
-        categories={level: store.query(by_level, {**whom, "level": level, "limit": limit}) for level in LEVELS},
+        purchases=int(products["purchases"].sum()),
+        products=len(products),
+        first_at=int(products["first_at"].min() or 0),  # type: ignore[arg-type]
+        last_at=int(products["last_at"].max() or 0),  # type: ignore[arg-type]
+        brands=by_brand.drop("evidence").head(limit),
+        categories={level: frame.drop("evidence").head(limit) for level, frame in by_level.items()},
+        evidence={name: text for each in evidence for name, text in each.items()},
+    )
+
+
+def user_page(found: Profile) -> Page:
+    """Return what the graph alone says of a user."""
+    total = f"User {found.user} made {found.purchases} purchases of {found.products} products"
+    if found.purchases:
+        total += f", the first {date_text(found.first_at)}, the last {date_text(found.last_at)}"
+    tables = [("Brands", "brand", found.brands)]
+    tables += [(f"Categories of level {level}", "category", frame) for level, frame in found.categories.items()]
+    return Page(
+        title=f"User {found.user}",
+        lead=f"{total}.",
+        sections=tuple(
+            Section(
+                title=title,
+                header=(kind, "purchases", "products", "last", "such as"),
+                rows=[
+                    (name, purchases, products, date_text(last), found.evidence[name])
+                    for name, purchases, products, last in frame.rows()
+                ],
+                note="all her purchases, counted",
+                bar=1,
+            )
+            for title, kind, frame in tables
+            if len(frame)
+        ),
+    )
+
+
+def preference_section(
+    store: GraphStore, found: Profile, run: RunRecord, *, limit: int, blocked: tuple[str, ...]
+) -> Section | None:
+    """Return what the run says the user prefers, most telling first; None where it says nothing."""
+    rows = store.query(read_query("profile_preferences"), {"user": found.user, "run": run.name, "limit": ALL_ROWS})
+    if rows.is_empty():
+        return None
+    rows = rows.filter(~sensitive(rows["id"].cast(pl.String), words=blocked))
+    ordered = rows.sort(pl.col("weight") * pl.col("lift").log(), "id", descending=[True, False]).head(limit)
+    return Section(
+        title="Preferences",
+        header=("what", "kind", "share", "lift", "purchases", "last"),
+        rows=[
+            (name, "brand" if level is None else "category", weight, lift, purchases, date_text(last))
+            for name, level, weight, lift, purchases, last in ordered.rows()
+        ],
+        note=f"recent purchases, shrunk towards everybody's; lift is her share over theirs (run {run.name})",
+        bar=2,
+    )
+
+
+def delivered_sections(
+    folder: Path, user: str, run: RunRecord, *, limit: int, blocked: tuple[str, ...]
+) -> list[Section]:
+    """Return what the run's delivered profiles add: habits, price bands, segment."""
+    own = delivered_table(folder, "users", run=run).filter(pl.col("user") == user)
+    if own.is_empty():
+        return []
+    row = own.row(0, named=True)
+    habits = [(name, row[name]) for name in _HABITS if row[name] is not None]
+    bands = delivered_table(folder, "price_bands", run=run).filter(pl.col("user") == user)
+    bands = bands.filter(~sensitive(bands["category"], words=blocked)).head(limit)
+    sections = [Section("Habits", ("what", "number"), habits, note=f"defined in docs/profiles.md (run {run.name})")]
+    if row["segment"] is not None:
+        of_segment = (row["segment"], row["segment_name"])
+        note = "users whose learned vectors are near, named by what they over-buy"
+        sections.append(Section("Segment", ("segment", "name"), [of_segment], note=note))
+    if len(bands):
+        rows = bands.select("category", "band", "quantile", "mean_paid", "purchases").rows()
+        note = "where her mean price for one lies among the usual prices of the category's products, 0 to 1"
+        header = ("category", "band", "quantile", "mean paid", "purchases")
+        sections.append(Section("Price bands", header, rows, note=note, bar=2))
+    return sections
+
+
+def segment_page(folder: Path, segment: int, run: RunRecord, *, limit: int, blocked: tuple[str, ...]) -> Page:
+    """Return what sets a segment apart, from the run's delivered profiles; raise where there is no such segment."""
+    known = delivered_table(folder, "segments", run=run)
+    own = known.filter(pl.col("segment") == segment)
+    if own.is_empty():
+        raise InputError(f"no segment {segment} in {str(folder)!r}; it has 0 to {len(known) - 1}")
+    row = own.row(0, named=True)
+    rows = delivered_table(folder, "segment_categories", run=run).filter(pl.col("segment") == segment)
+    rows = rows.filter(~sensitive(rows["category"], words=blocked)).head(limit)
+    means = [
+        (name, row[name]) for name in own.columns if name not in {"segment", "name", "users"} and row[name] is not None
+    ]
+    return Page(
+        title=f"Segment {segment}: {row['name']}",
+        lead=f"Segment {segment}, {row['name']}, has {row['users']} users (run {run.name}).",
+        sections=(
+            Section(
+                "Over-bought categories",
+                ("category", "share", "lift", "purchases"),
+                rows.select("category", "weight", "lift", "purchases").rows(),
+                note="share of its recent purchases; lift is that over everybody's share",
+                bar=1,
+            ),
+            Section("Means of its users", ("what", "number"), means, note="defined in docs/profiles.md"),
+        ),
     )
 
 
 def profile_text(found: Profile) -> str:
-    """Return the profile for a terminal."""
-    total = f"User {one_line(found.user)} made {found.purchases} purchases of {found.products} products"
-    if found.purchases:
-        total += f", the first {date_text(found.first_at)}, the last {date_text(found.last_at)}"
-    tables = [("brand", found.brands)]
-    tables += [("category", frame) for frame in found.categories.values()]
-    return "\n\n".join(
-        [
-            f"{total}.",
-            *(
-                text_table(
-                    (kind, "purchases", "products", "last"),
-                    [(name, purchases, products, date_text(last)) for name, purchases, products, last in frame.rows()],
-                )
-                for kind, frame in tables
-                if len(frame)
-            ),
-        ]
+    """Return what the graph alone says of a user, for a terminal."""
+    return written(user_page(found), "text")
+
+
+def make_page(store: GraphStore, config: ProfileConfig) -> Page:
+    """Return the page that the command line asks for."""
+    if config.segment is not None:
+        run = require_run(store, config.run)
+        return segment_page(_folder(config, run), config.segment, run, limit=config.limit, blocked=config.blocked)
+    found = profile(store, user=config.user or "", limit=config.limit, blocked=config.blocked)
+    page = user_page(found)
+    record = require_run(store, config.run) if config.run else store.run_record()
+    if record is None:
+        return page
+    preferred = preference_section(store, found, record, limit=config.limit, blocked=config.blocked)
+    sections = [*page.sections, *([preferred] if preferred else [])]
+    folder = _folder(config, record)
+    # What nobody delivered is left out; what somebody named has to be there.
+    if config.profiles or folder.exists():
+        sections += delivered_sections(folder, found.user, record, limit=config.limit, blocked=config.blocked)
+    return replace(page, sections=tuple(sections))
+
+
+_QUERIES = ("products", "product_brands", "product_categories")
+_HABITS = (
+    *("recency_days", "days_a_week", "rhythm_days", "shopping_days", "spend", "spend_a_day", "deals", "loyalty"),
+    *("top_brand", "variety", "own_label"),
+)
+
+
+def _group(products: pl.DataFrame, members: pl.DataFrame, column: str) -> pl.DataFrame:
+    """Return ``column, purchases, products, last_at, evidence`` of each group of products, most purchases first."""
+    named = [product_text(product, name) for product, name in products.select("product", "name").rows()]
+    best = pl.col("text").head(EVIDENCE).str.join(", ")
+    return (
+        products.with_columns(pl.Series("text", named, dtype=pl.String))
+        .join(members.cast({"product": pl.String, column: pl.String}), on="product", maintain_order="left")
+        .group_by(column, maintain_order=True)
+        .agg(
+            pl.col("purchases").sum(),
+            pl.col("product").n_unique().cast(pl.Int64).alias("products"),
+            pl.col("last_at").max(),
+            best.alias("evidence"),
+        )
+        .sort("purchases", column, descending=[True, False])
     )
 
 
+def _folder(config: ProfileConfig, run: RunRecord) -> Path:
+    return Path(config.profiles) if config.profiles else Path("runs") / run.name / "profiles"
+
+
 def main() -> None:
-    """Print the profile of the user that the command line names."""
-    config = tyro.cli(ProfileConfig, prog="python -m kg.profile")
+    """Print the profile of the user or the segment that the command line names."""
+    config = tyro.cli(ProfileConfig, prog="python -m kg.profile", description=ProfileConfig.__doc__)
     require_limit(config.limit)
+    if (config.user is None) == (config.segment is None):
+        raise InputError(f"--user is {config.user!r} and --segment is {config.segment!r}; give one of them")
     address = address_of(config.store, config.shop)
     with open_store(address, read_only=True, password_file=config.password_file) as store:
-        found = profile(store, user=config.user, limit=config.limit)
-    print(profile_text(found))
+        page = make_page(store, config)
+    print(written(page, config.format))
 
 
 if __name__ == "__main__":

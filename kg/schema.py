@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import polars as pl
+
+from loaders.errors import InputError
 
 VERSION = 4
 """Goes up when a graph that was loaded before can no longer be read; a store then asks to be loaded again."""
@@ -22,8 +26,12 @@ ENDPOINTS: dict[str, tuple[str, str]] = {
     "SUBCATEGORY_OF": ("Category", "Category"),
     "RELATED": ("Product", "Product"),
     "RECOMMENDED": ("User", "Product"),
+    "PREFERS": ("User", "Brand|Category"),
 }
-"""Relation → the labels it joins; every other relation is a shop's own link between two products."""
+"""Relation → the labels it joins (``A|B``: either); every other relation is a shop's own link between two products."""
+
+KIND = "kind"
+"""Column that says which label a target has, in tables of a relation whose targets may have several."""
 
 BOUGHT: dict[str, type[pl.DataType]] = {
     "at": pl.Int64,
@@ -54,6 +62,13 @@ largest of :data:`SHARES` of its ``RELATED`` edge.
 RESULTS: dict[str, dict[str, type[pl.DataType]]] = {
     "RELATED": {"run": pl.String, "weight": pl.Float64, **dict.fromkeys(OFTEN_ZERO, pl.Float64)},
     "RECOMMENDED": {"run": pl.String, "rank": pl.Int64, "score": pl.Float64, **REASON},
+    "PREFERS": {
+        "run": pl.String,
+        "weight": pl.Float64,
+        "lift": pl.Float64,
+        "purchases": pl.Int64,
+        "last_at": pl.Int64,
+    },
 }
 """Relations that a run writes back, and their properties; ``near`` is the cosine of the two products' text vectors."""
 
@@ -72,6 +87,43 @@ RUN: dict[str, type[pl.DataType]] = {
 def endpoints(relation: str) -> tuple[str, str]:
     """Return the labels of the source and the target of ``relation``."""
     return ENDPOINTS.get(relation, ("Product", "Product"))
+
+
+def targets(relation: str) -> tuple[str, ...]:
+    """Return the labels that a target of ``relation`` may have."""
+    return tuple(endpoints(relation)[1].split("|"))
+
+
+def key_columns(relation: str) -> dict[str, type[pl.DataType]]:
+    """Return the columns that name the ends of an edge: ``source``, ``target`` and, where labels differ, ``kind``."""
+    ends: dict[str, type[pl.DataType]] = {"source": pl.String, "target": pl.String}
+    return ends | ({KIND: pl.String} if len(targets(relation)) > 1 else {})
+
+
+def of_kinds(relation: str, edges: pl.DataFrame) -> dict[str, pl.DataFrame]:
+    """Return label of the target → its edges without their ``kind``; raise where a ``kind`` is no such label.
+
+    Two nodes of different labels may have one id, so the id alone does not say which is meant.
+    """
+    labels = targets(relation)
+    if len(labels) == 1:
+        return {labels[0]: edges}
+    unknown = edges.filter(~pl.col(KIND).is_in(labels).fill_null(value=False))
+    if len(unknown):
+        raise InputError(
+            f"{len(unknown)} of {len(edges)} {relation} edges have a kind that is none of {', '.join(labels)}, first "
+            f"{unknown[KIND][0]!r}; give one of these"
+        )
+    return {label: edges.filter(pl.col(KIND) == label).drop(KIND) for label in labels}
+
+
+def with_kinds(relation: str, parts: Mapping[str, pl.DataFrame]) -> pl.DataFrame:
+    """Return the edges of :func:`of_kinds` in one table again."""
+    keys = key_columns(relation)
+    if KIND not in keys:
+        return parts[targets(relation)[0]]
+    labelled = [part.with_columns(pl.lit(label).alias(KIND)) for label, part in parts.items()]
+    return pl.concat([part.select(*keys, pl.exclude(*keys)) for part in labelled])
 
 
 def edge_properties(relation: str) -> dict[str, type[pl.DataType]]:

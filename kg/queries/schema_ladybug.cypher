@@ -11,3 +11,4 @@ CREATE REL TABLE IN_CATEGORY(FROM Product TO Category);
 CREATE REL TABLE SUBCATEGORY_OF(FROM Category TO Category);
 CREATE REL TABLE RELATED(FROM Product TO Product, run STRING, weight DOUBLE, bought DOUBLE, brand DOUBLE, category DOUBLE, text DOUBLE, links DOUBLE, network DOUBLE, repeat DOUBLE, near DOUBLE);
 CREATE REL TABLE RECOMMENDED(FROM User TO Product, run STRING, rank INT64, score DOUBLE, reason_kind STRING, reason_via STRING, reason_share DOUBLE);
+CREATE REL TABLE PREFERS(FROM User TO Brand, FROM User TO Category, run STRING, weight DOUBLE, lift DOUBLE, purchases INT64, last_at INT64);

@@ -35,6 +35,12 @@ class Known:
     users: pl.DataFrame
     """``user``."""
 
+    preferred: pl.DataFrame
+    """One run's PREFERS edges: ``source, target, kind, weight, lift, purchases, last_at``."""
+
+    levels: Mapping[str, int]
+    """Category → its level."""
+
     related: pl.DataFrame
     """One run's edges: ``source, target, weight`` and shares."""
 
@@ -46,7 +52,13 @@ class Known:
 
     @classmethod
     def of(
-        cls, graph: GraphTables, related: pl.DataFrame, run: RunRecord, *, recommended: pl.DataFrame | None = None
+        cls,
+        graph: GraphTables,
+        related: pl.DataFrame,
+        run: RunRecord,
+        *,
+        preferred: pl.DataFrame,
+        recommended: pl.DataFrame | None = None,
     ) -> Known:
         nodes, edges = graph.nodes, graph.edges
         brands = edges["HAS_BRAND"].join(nodes["Brand"], left_on="target", right_on="id")
@@ -57,6 +69,8 @@ class Known:
             brands=brands.select(product="source", brand="name"),
             categories=categories.select("level", product="source", category="target"),
             users=nodes["User"].select(user="id"),
+            preferred=preferred,
+            levels=dict(nodes["Category"].select("id", "level").rows()),
             related=related,
             recommended=pl.DataFrame(schema=RECOMMENDED)
             if recommended is None
@@ -195,15 +209,6 @@ def list_users(known: Known, _: Values) -> pl.DataFrame:
     return known.users.sort("user")
 
 
-def popular_products(known: Known, values: Values) -> pl.DataFrame:
-    past = known.bought.filter(pl.col("at") < values["now"])
-    counted = past.group_by("product").agg(pl.col("user").n_unique().cast(pl.Int64).alias("buyers"))
-    ordered = counted.sort("buyers", "product", descending=[True, False]).join(
-        known.names, on="product", maintain_order="left"
-    )
-    return ordered.select("product", "name", "buyers")
-
-
 def product_buyers(known: Known, values: Values) -> pl.DataFrame:
     past = known.bought.filter(pl.col("at") < values["now"], pl.col("product") == values["product"])
     total = past.group_by("product").agg(
@@ -219,6 +224,32 @@ def profile_brands(known: Known, values: Values) -> pl.DataFrame:
 def profile_categories(known: Known, values: Values) -> pl.DataFrame:
     level = known.categories.filter(pl.col("level") == values["level"])
     return _by(known.purchases(values).join(level, on="product"), "category")
+
+
+def profile_preferences(known: Known, values: Values) -> pl.DataFrame:
+    own = known.preferred.filter(pl.col("source") == values["user"])
+    level = pl.col("target").replace_strict(known.levels, default=None, return_dtype=pl.Int64)
+    rows = own.with_columns(pl.when(pl.col("kind") == "Category").then(level).alias("level"))
+    ordered = rows.sort("weight", "lift", "target", descending=[True, True, False])
+    return ordered.select(pl.col("target").alias("id"), "level", "weight", "lift", "purchases", "last_at")
+
+
+def profile_product_brands(known: Known, values: Values) -> pl.DataFrame:
+    own = known.purchases(values).select("product")
+    return own.join(known.brands, on="product").select("product", "brand").sort("product", "brand")
+
+
+def profile_product_categories(known: Known, values: Values) -> pl.DataFrame:
+    own = known.purchases(values).select("product")
+    return own.join(known.categories, on="product").select("product", "category", "level").sort("product", "category")
+
+
+def profile_products(known: Known, values: Values) -> pl.DataFrame:
+    own = known.bought.filter(pl.col("user") == values["user"], pl.col("at") < values["now"])
+    first = own.group_by("product").agg(pl.col("at").min().alias("first_at"))
+    rows = known.purchases(values).join(first, on="product").join(known.names, on="product")
+    ordered = rows.sort("purchases", "product", descending=[True, False])
+    return ordered.select("product", "name", "purchases", "first_at", "last_at")
 
 
 def profile_purchases(known: Known, values: Values) -> pl.DataFrame:
@@ -304,10 +335,13 @@ ANSWERS: dict[str, Callable[[Known, Values], pl.DataFrame]] = {
         list_products,
         list_runs,
         list_users,
-        popular_products,
         product_buyers,
         profile_brands,
         profile_categories,
+        profile_preferences,
+        profile_product_brands,
+        profile_product_categories,
+        profile_products,
         profile_purchases,
         recommend,
         recommend_with_basket,

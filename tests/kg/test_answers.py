@@ -52,8 +52,27 @@ def recommended(tables: GraphTables, *, places: int = 3) -> pl.DataFrame:
     )
 
 
+def preferred(tables: GraphTables) -> pl.DataFrame:
+    """Return made-up PREFERS edges of every user to some brands and categories."""
+    rng = np.random.default_rng(2)
+    users = tables.nodes["User"]["id"].to_numpy()
+    parts = []
+    for kind in ("Brand", "Category"):
+        ids = tables.nodes[kind]["id"].to_numpy()
+        chosen = np.concatenate([rng.choice(ids, 3, replace=False) for _ in users])
+        parts.append(pl.DataFrame({"source": np.repeat(users, 3), "target": chosen, "kind": kind}))
+    frame = pl.concat(parts)
+    numbers = rng.random((len(frame), 2))
+    return frame.with_columns(
+        pl.Series("weight", numbers[:, 0]),
+        pl.Series("lift", 1 + numbers[:, 1]),
+        pl.Series("purchases", rng.integers(1, 9, len(frame))),
+        pl.Series("last_at", rng.integers(START, START + WEEK, len(frame))),
+    )
+
+
 TABLES = graph_tables(synthetic_shop())
-KNOWN = Known.of(TABLES, related(TABLES), RUN, recommended=recommended(TABLES))
+KNOWN = Known.of(TABLES, related(TABLES), RUN, recommended=recommended(TABLES), preferred=preferred(TABLES))
 
 
 def values() -> list[Values]:
@@ -94,6 +113,7 @@ def ladybug(tmp_path_factory: pytest.TempPathFactory) -> Iterator[GraphStore]:
         store.replace_graph(TABLES)
         store.write_results("RELATED", KNOWN.related, run=RUN)
         store.write_results("RECOMMENDED", recommended(TABLES), run=RUN)
+        store.write_results("PREFERS", KNOWN.preferred, run=RUN)
         yield store
 
 
@@ -104,6 +124,7 @@ def neo4j(neo4j_server: Server) -> Iterator[GraphStore]:
         store.replace_graph(TABLES)
         store.write_results("RELATED", KNOWN.related, run=RUN)
         store.write_results("RECOMMENDED", recommended(TABLES), run=RUN)
+        store.write_results("PREFERS", KNOWN.preferred, run=RUN)
         yield store
 
 

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import html
+import json
 import re
 import subprocess
 import sys
+import xml.etree.ElementTree as ET
 from pathlib import Path
 
+import polars as pl
 import pytest
 
 from kg import explain as explain_command
@@ -18,7 +22,7 @@ from kg.load import finding_text, load_graph
 from kg.store import GraphStore, address_of, open_store
 from loaders.errors import run_command
 from loaders.tables import Finding
-from tests.kg.small_shop import FIRST_RUN, PURCHASES, small_shop
+from tests.kg.small_shop import DAY, FIRST_RUN, PRODUCTS, PURCHASES, small_shop
 
 MAINS = {
     "load": load_command.main,
@@ -188,7 +192,7 @@ def test_a_profile_is_shown(address, monkeypatch, capsys) -> None:
     code, shown, _ = in_process(monkeypatch, capsys, "profile", "--user", "ann", "--store", address)
     assert code == 0
     assert "User ann made 5 purchases of 4 products, the first 1970-01-08, the last 1970-01-12." in shown
-    assert re.search(r"Food > Drinks +2 +1  1970-01-10\n", shown)
+    assert re.search(r"Food > Drinks +2 +1  1970-01-10  Green Tea \(tea\)\n", shown)
 
 
 def test_a_shop_is_loaded_once(tmp_path, monkeypatch, capsys) -> None:
@@ -257,3 +261,144 @@ def test_the_store_is_the_one_given_or_of_the_environment_or_named_after_the_sho
     monkeypatch.setenv("NEO4J_URI", "neo4j://graph.example")
     assert address_of(None, "complete-journey") == "neo4j://graph.example"
     assert address_of("ladybug:here.lbug", "complete-journey") == "ladybug:here.lbug"
+
+
+PREFERRED = pl.DataFrame(
+    [("ann", "Leaf", "Brand", 0.75, 1.5, 3, 10 * DAY), ("ann", "Food", "Category", 0.6, 1.2, 3, 10 * DAY)],
+    schema=["source", "target", "kind", "weight", "lift", "purchases", "last_at"],
+    orient="row",
+)
+
+
+def deliver(folder: Path, *, made_at: str = FIRST_RUN.made_at) -> Path:
+    """Write profiles as gnn.export does, of one user and one segment."""
+    place = folder / "profiles"
+    place.mkdir()
+    tables = {
+        "users": pl.DataFrame(
+            {"user": ["ann"], "segment": [0], "segment_name": ["Food <b>"], "top_brand": ["Leaf"]}
+            | {name: [1.5] for name in ("recency_days", "days_a_week", "rhythm_days", "shopping_days", "spend")}
+            | {name: [0.5] for name in ("spend_a_day", "deals", "loyalty", "variety", "own_label")}
+        ),
+        "price_bands": pl.DataFrame(
+            [("ann", "Food", 3, 2.5, 0.25, "low"), ("ann", "Food > Wine", 3, 9.0, 0.9, "high")],
+            schema=["user", "category", "purchases", "mean_paid", "quantile", "band"],
+            orient="row",
+        ),
+        "segments": pl.DataFrame({"segment": [0], "name": ["Food <b>"], "users": [3], "variety": [2.0]}),
+        "segment_categories": pl.DataFrame(
+            [(0, "Food", 0.5, 2.0, 9), (0, "Home > Baby", 0.4, 3.0, 9)],
+            schema=["segment", "category", "weight", "lift", "purchases"],
+            orient="row",
+        ),
+    }
+    for name, frame in tables.items():
+        frame.write_parquet(place / f"{name}.parquet")
+    page = {"run": "first", "made_at": made_at, "profiles": [{"file": f"{name}.parquet"} for name in tables]}
+    (place / "manifest.json").write_text(json.dumps(page), encoding="utf-8")
+    return place
+
+
+@pytest.fixture
+def preferring(address: str) -> str:
+    """Return the address of a store that also holds what the run ``first`` says ann prefers."""
+    with open_store(address) as store:
+        store.write_results("PREFERS", PREFERRED, run=FIRST_RUN)
+    return address
+
+
+def test_a_profile_shows_preferences_habits_price_bands_and_evidence(preferring, tmp_path, monkeypatch, capsys) -> None:
+    words = ("--user", "ann", "--store", preferring, "--profiles", str(deliver(tmp_path)))
+    code, shown, _ = in_process(monkeypatch, capsys, "profile", *words)
+    assert code == 0
+    assert re.search(r"Leaf +brand +0\.7500 +1\.5000 +3  1970-01-11\n", shown)
+    assert re.search(r"Leaf +3 +2  1970-01-11  Green Tea \(tea\), Plum Jam \(jam\)\n", shown)
+    assert re.search(r"recency_days +1\.5000?\n", shown)
+    assert re.search(r"Food +low +0\.2500 +2\.5000 +3", shown)
+    assert "Food <b>" in shown
+    assert "Wine" not in shown
+
+
+def test_a_profile_as_json_holds_the_same_rows(preferring, tmp_path, monkeypatch, capsys) -> None:
+    words = ("--user", "ann", "--store", preferring, "--profiles", str(deliver(tmp_path)), "--format", "json")
+    _, shown, _ = in_process(monkeypatch, capsys, "profile", *words)
+    page = json.loads(shown)
+    sections = {section["title"]: section["rows"] for section in page["sections"]}
+    assert sections["Brands"][0] | {"such as": ""} == {
+        "brand": "Leaf", "purchases": 3, "products": 2, "last": "1970-01-11", "such as": "",
+    }  # fmt: skip
+    assert [row["what"] for row in sections["Preferences"]] == ["Leaf", "Food"]
+    assert [row["category"] for row in sections["Price bands"]] == ["Food"]
+
+
+def test_a_profile_as_html_is_one_escaped_file_without_scripts(tmp_path, monkeypatch, capsys) -> None:
+    nasty = "<script>alert('x')</script>&\""
+    products = PRODUCTS.with_columns(pl.col("name", "brand").replace({"Green Tea": nasty, "Leaf": nasty}))
+    address = f"ladybug:{tmp_path / 'nasty.lbug'}"
+    with open_store(address) as store:
+        store.replace_graph(graph_tables(small_shop(products=products)))
+    code, shown, _ = in_process(monkeypatch, capsys, "profile", "--user", "ann", "--store", address, "--format", "html")
+    assert code == 0
+    assert "<script" not in shown
+    assert "http" not in shown
+    assert html.escape(nasty) in shown
+    # Three purchases of the first brand and one of the second: the bars are 160 and 53.3 wide.
+    bars = re.findall(r'<svg [^>]*><rect width="([\d.]+)"', shown)
+    assert bars[:2] == ["160.0", "53.3"]
+    root = ET.fromstring(shown.removeprefix("<!DOCTYPE html>").replace('<meta charset="utf-8">', ""))  # noqa: S314
+    assert root.find("body/h1").text == "User ann"
+
+
+def test_what_is_sensitive_is_on_no_page(tmp_path, monkeypatch, capsys) -> None:
+    products = PRODUCTS.with_columns(
+        pl.col("category").replace("Food > Drinks > Tea", "Food > Drinks > Wine"),
+        pl.col("brand").replace("Clay", "Family Planning House"),
+    )
+    address = f"ladybug:{tmp_path / 'plain.lbug'}"
+    with open_store(address) as store:
+        store.replace_graph(graph_tables(small_shop(products=products)))
+        store.write_results(
+            "PREFERS", PREFERRED.with_columns(target=pl.lit("Family Planning House")).head(1), run=FIRST_RUN
+        )
+    for kind in ("text", "json", "html"):
+        _, shown, _ = in_process(monkeypatch, capsys, "profile", "--user", "ann", "--store", address, "--format", kind)
+        # Tea and pot are gone with all that is known of them: she bought the cup and the jam.
+        assert "2 purchases of 2 products" in shown
+        assert not [word for word in ("Wine", "Planning", "Drinks", "Green Tea", "Tea Pot") if word in shown]
+    words = ("--user", "ann", "--store", address, "--blocked", "jam*", "spreads")
+    _, shown, _ = in_process(monkeypatch, capsys, "profile", *words)
+    assert "Family Planning House" in shown
+    assert "Plum Jam" not in shown
+
+
+def test_a_segment_is_shown(preferring, tmp_path, monkeypatch, capsys) -> None:
+    place = str(deliver(tmp_path))
+    code, shown, _ = in_process(
+        monkeypatch, capsys, "profile", "--segment", "0", "--store", preferring, "--profiles", place
+    )
+    assert code == 0
+    assert "Segment 0, Food <b>, has 3 users (run first)." in shown
+    assert "Baby" not in shown
+    words = ("--segment", "7", "--store", preferring, "--profiles", place)
+    code, _, told = in_process(monkeypatch, capsys, "profile", *words)
+    assert (code, "no segment 7" in told, "it has 0 to 0" in told) == (2, True, True)
+
+
+def test_profiles_that_are_missing_or_of_another_training_are_refused(
+    preferring, tmp_path, monkeypatch, capsys
+) -> None:
+    words = ("--segment", "0", "--store", preferring, "--profiles")
+    code, _, told = in_process(monkeypatch, capsys, "profile", *words, str(tmp_path / "none"))
+    assert (code, "make them with: python -m gnn.export --run first --profiles" in told) == (2, True)
+    other = deliver(tmp_path, made_at="2020-01-01T00:00:00+00:00")
+    code, _, told = in_process(monkeypatch, capsys, "profile", *words, str(other))
+    assert (code, "of the run 'first' made at 2020-01-01" in told) == (2, True)
+    (other / "manifest.json").write_text("{}", encoding="utf-8")
+    code, _, told = in_process(monkeypatch, capsys, "profile", *words, str(other))
+    assert (code, "is no manifest of profiles" in told) == (2, True)
+
+
+def test_a_user_or_a_segment_is_named_and_not_both(address, monkeypatch, capsys) -> None:
+    for words in ((), ("--user", "ann", "--segment", "0")):
+        code, _, told = in_process(monkeypatch, capsys, "profile", *words, "--store", address)
+        assert (code, "give one of them" in told) == (2, True)

@@ -31,10 +31,10 @@ address, what, where = sys.argv[1:]
 store = open_store(address)
 copy, run = LadybugStore._copy, LadybugStore._run
 
-def deadly_copy(self, table, frame):
+def deadly_copy(self, table, frame, **options):
     if table == where:
         os.kill(os.getpid(), signal.SIGKILL)
-    copy(self, table, frame)
+    copy(self, table, frame, **options)
 
 def deadly_run(self, text, parameters=None):
     if text == where:

@@ -242,6 +242,8 @@ def test_a_product_without_brand_or_category_has_no_such_evidence(store: GraphSt
 @pytest.mark.parametrize("name", query_names())
 def test_every_query_says_its_purpose_and_parameters_and_runs(loaded: GraphStore, name: str) -> None:
     loaded.write_results("RECOMMENDED", RECOMMENDED, run=FIRST_RUN)
+    preferred = pl.DataFrame({"source": ["ann"], "target": ["Leaf"], "kind": ["Brand"], "weight": [0.5], "lift": [2.0]})
+    loaded.write_results("PREFERS", preferred.with_columns(purchases=1, last_at=0), run=FIRST_RUN)
     text = read_query(name, dialect=loaded.dialect)
     first, second = text.split("\n")[:2]
     assert first.startswith("// ")

@@ -235,7 +235,7 @@ def test_the_schema_of_results_is_kept(loaded: GraphStore) -> None:
     for relation in schema.RESULTS:
         found = loaded.read_results(relation, "first")
         wanted = {name: kind for name, kind in schema.RESULTS[relation].items() if name != "run"}
-        assert dict(found.schema) == {"source": pl.String, "target": pl.String, **wanted}
+        assert dict(found.schema) == {**schema.key_columns(relation), **wanted}
 
 
 def test_an_edge_without_a_reason_has_none_when_it_is_read_back(loaded: GraphStore) -> None:
@@ -272,3 +272,74 @@ def test_a_purchase_after_the_run_counts_once_the_moment_is_later(loaded: GraphS
     found = recommend(loaded, user="dan", run=later, limit=10)
     assert found["product"].to_list() == ["pot", "cup"]
     assert found["score"].to_list() == pytest.approx([0.9 * 0.5**6, -0.2 * 0.5**6], rel=1e-12)
+
+
+# In the shop of this test a brand and a category have one id, so that only the kind tells them apart.
+PREFERS = pl.DataFrame(
+    [
+        ("ann", "Home", "Brand", 0.5, 2.0, 3, 9 * DAY),
+        ("ann", "Home", "Category", 0.25, 1.5, 2, 8 * DAY),
+        ("bob", "Leaf", "Brand", 0.75, 3.0, 1, 5 * DAY),
+    ],
+    schema={
+        "source": pl.String,
+        "target": pl.String,
+        "kind": pl.String,
+        "weight": pl.Float64,
+        "lift": pl.Float64,
+        "purchases": pl.Int64,
+        "last_at": pl.Int64,
+    },
+    orient="row",
+)
+WHAT_SHE_PREFERS = (
+    "MATCH (u:User {id: $user})-[r:PREFERS {run: $run}]->(x) "
+    "RETURN x.id AS id, x.level AS level, r.weight AS weight, r.purchases AS purchases ORDER BY weight DESC, id LIMIT 9"
+)
+
+
+@pytest.fixture
+def preferring(store: GraphStore) -> GraphStore:
+    """Return a store with what two users prefer, by the run ``first``."""
+    products = PRODUCTS.with_columns(pl.col("brand").replace("Clay", "Home"))
+    store.replace_graph(graph_tables(small_shop(products=products)))
+    store.write_results("PREFERS", PREFERS, run=FIRST_RUN)
+    return store
+
+
+def test_preferences_are_read_back_each_with_its_kind(preferring: GraphStore) -> None:
+    assert_frame_equal(preferring.read_results("PREFERS", "first"), PREFERS.sort("source", "target", "kind"))
+    assert preferring.read_results("PREFERS", "second").is_empty()
+    assert preferring.read_results("PREFERS", "second").columns == PREFERS.columns
+    assert preferring.read_results("RELATED", "first").is_empty()
+
+
+def test_one_query_without_labels_finds_preferred_brands_and_categories(preferring: GraphStore) -> None:
+    found = preferring.query(WHAT_SHE_PREFERS, {"user": "ann", "run": "first"})
+    assert found.rows() == [("Home", None, 0.5, 3), ("Home", 1, 0.25, 2)]
+    assert preferring.query(WHAT_SHE_PREFERS, {"user": "ann", "run": "second"}).is_empty()
+
+
+def test_preferences_replace_those_of_their_own_run_only(preferring: GraphStore) -> None:
+    second = run_record("second", made_at="2024-01-02T00:00:00+00:00")
+    preferring.write_results("PREFERS", PREFERS.head(2), run=second)
+    preferring.write_results("PREFERS", PREFERS.tail(1), run=second)
+    assert_frame_equal(preferring.read_results("PREFERS", "second"), PREFERS.tail(1))
+    assert len(preferring.read_results("PREFERS", "first")) == 3
+    preferring.write_results("PREFERS", PREFERS.clear(), run=second)
+    assert preferring.read_results("PREFERS", "second").is_empty()
+    assert preferring.query(WHAT_SHE_PREFERS, {"user": "bob", "run": "second"}).is_empty()
+
+
+def test_preferences_stay_where_both_ends_survive_a_new_graph(preferring: GraphStore) -> None:
+    # The brand Home is gone, the category of the same id is not.
+    preferring.replace_graph(graph_tables(small_shop()))
+    found = preferring.read_results("PREFERS", "first")
+    assert found.select("source", "target", "kind").rows() == [("ann", "Home", "Category"), ("bob", "Leaf", "Brand")]
+
+
+def test_a_preference_for_what_does_not_exist_or_is_of_no_kind_is_refused(preferring: GraphStore) -> None:
+    for column, value in (("target", "nowhere"), ("kind", "Shelf")):
+        with pytest.raises(InputError, match=value):
+            preferring.write_results("PREFERS", PREFERS.with_columns(pl.lit(value).alias(column)), run=FIRST_RUN)
+    assert len(preferring.read_results("PREFERS", "first")) == 3

@@ -1,0 +1,146 @@
+"""Delivers profiles: the tables of all users as Parquet with a manifest, and ``PREFERS`` edges for the graph."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+import shutil
+from collections.abc import Mapping
+from dataclasses import asdict
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+import torch
+
+from gnn.history import history_weights, ranked_products
+from gnn.profiles import Learned, Profiles, make_profiles
+from gnn.related import related_matrix
+from gnn.run import Manifest, RunFolder, put_in_place
+from gnn.split import enough_buyers, split_purchases
+from gnn.text import encode_texts
+from kg.build import build_graph, results_by_position
+from kg.graph import Graph
+from kg.store import GraphStore, open_store
+from loaders.errors import InputError
+
+TABLES = ("users", "preferences", "price_bands", "segments", "segment_categories")
+"""Tables of :class:`gnn.profiles.Profiles`, each a file of the delivery."""
+
+
+def export_profiles(folder: RunFolder, *, out: str | None, to_graph: bool, password_file: str | None) -> str:
+    """Make the profiles of all users by all purchases in the run's store, deliver them, and say so in a sentence."""
+    manifest = folder.manifest()
+    with open_store(manifest.store, read_only=not to_graph, password_file=password_file) as store:
+        graph, learned = learned_of(folder, manifest, store)
+        now = int(graph.bought["at"].max() or 0) + 1  # type: ignore[arg-type]
+        profiles = profiles_of(folder, graph, learned, now=now)
+        place = Path(out) if out else folder.path / "profiles"
+        deliver_profiles(profiles, folder=place, manifest=manifest, settings=asdict(folder.config().profiles))
+        if to_graph:
+            store.write_results("PREFERS", profiles.preferences, run=manifest.record(now=now))
+    where = ", and PREFERS in the graph" if to_graph else ""
+    left_out = len(graph.users) - len(profiles.users)
+    return (
+        f"{len(profiles.users)} profiles ({left_out} left out: they bought nothing that a profile may speak of) in "
+        f"{len(profiles.segments)} segments in {place}{where}"
+    )
+
+
+def learned_of(
+    folder: RunFolder, manifest: Manifest, store: GraphStore, *, until_test: bool = False
+) -> tuple[Graph, Learned]:
+    """Return the run's graph and what it learned; with ``until_test`` users are weighed by what they bought before it.
+
+    Raise where the store holds another run's edges, or another graph than the network's vectors were made of.
+    """
+    config = folder.config()
+    manifest.require_own_results(store)
+    network = folder.network()
+    # The rows of the network's vectors are products of the graph that it learned from, by position.
+    strict = network is not None or until_test
+    graph = build_graph(manifest.require_same_graph(store) if strict else store.read_graph())
+    edges = results_by_position(store.read_results("RELATED", manifest.run), graph, relation="RELATED")
+    split = split_purchases(graph, config.split, seed=config.seed)
+    if strict:
+        least = enough_buyers(graph, config.min_buyers)
+        products = ranked_products(split.before_test, listed=graph.listed, min_buyers=least)
+    else:
+        products = np.unique(np.concatenate([edges["source"].to_numpy(), edges["target"].to_numpy()]))
+    now = split.test_from if until_test else split.now
+    history = history_weights(
+        split.before_test if until_test else graph.bought,
+        products=products,
+        num_users=len(graph.users),
+        weighing=manifest.weighing,
+        now=now,
+    )
+    return graph, Learned(
+        products=products,
+        history=history,
+        related=related_matrix(edges, products),
+        queries=network.queries if network else None,
+    )
+
+
+def profiles_of(folder: RunFolder, graph: Graph, learned: Learned, *, now: int) -> Profiles:
+    """Return the profiles of all users at ``now`` by the run's settings; texts are usually encoded already."""
+    config = folder.config()
+    text = encode_texts(
+        graph.products["text"].to_list(),
+        folder=config.encoder,
+        cache=Path(config.cache),
+        device=torch.device("cpu"),
+    )
+    return make_profiles(graph, learned, text, now=now, config=config.profiles, seed=config.seed)
+
+
+def deliver_profiles(profiles: Profiles, *, folder: Path, manifest: Manifest, settings: Mapping[str, object]) -> None:
+    """Write the tables and their manifest; the folder takes its place when all of it is there."""
+    _require_replaceable(folder)
+    beside = folder.with_name(f".{folder.name}.part")
+    shutil.rmtree(beside, ignore_errors=True)
+    beside.mkdir(parents=True)
+    try:
+        frames = {name: getattr(profiles, name) for name in TABLES}
+        width = profiles.vectors.shape[1]
+        vectors = pl.Series("vector", profiles.vectors, dtype=pl.Array(pl.Float32, width))
+        frames["vectors"] = profiles.users.select("user").with_columns(vectors)
+        page = {
+            "run": manifest.run,
+            "made_at": manifest.made_at,
+            "graph": manifest.graph,
+            "now": profiles.now,
+            "silhouette": None if np.isnan(profiles.silhouette) else profiles.silhouette,
+            "settings": settings,
+            "vector_parts": profiles.parts,
+            "profiles": [_write_table(frame, beside / f"{name}.parquet") for name, frame in frames.items()],
+        }
+        (beside / "manifest.json").write_text(json.dumps(page, indent=2) + "\n", encoding="utf-8")
+        put_in_place(beside, folder)
+    finally:
+        shutil.rmtree(beside, ignore_errors=True)
+
+
+def _write_table(frame: pl.DataFrame, file: Path) -> dict[str, object]:
+    # Through memory: polars reports a full disk, even to a file of Python's, as a ComputeError.
+    content = io.BytesIO()
+    frame.write_parquet(content)
+    file.write_bytes(content.getvalue())
+    columns = {name: str(kind) for name, kind in frame.schema.items()}
+    digest = hashlib.sha256(content.getvalue()).hexdigest()
+    return {"file": file.name, "rows": len(frame), "columns": columns, "sha256": digest}
+
+
+def _require_replaceable(folder: Path) -> None:
+    """Raise if ``folder`` holds something that is not a delivery of profiles: it would be deleted."""
+    if folder.exists() and not _is_delivery(folder) and (not folder.is_dir() or any(folder.iterdir())):
+        raise InputError(f"{str(folder)!r} is there and holds no profiles, so it is not replaced; give another --out")
+
+
+def _is_delivery(folder: Path) -> bool:
+    try:
+        return "profiles" in json.loads((folder / "manifest.json").read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return False
