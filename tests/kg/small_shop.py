@@ -65,12 +65,13 @@ RELATED = pl.DataFrame(
 # What the first run ranks for ann and bob, the first two of each: the weights of their purchases times RELATED.
 RECOMMENDED = pl.DataFrame(
     [
-        ("ann", "mug", 1, 0.8342416792648605),
-        ("ann", "jam", 2, 0.1767766952966369),
-        ("bob", "pot", 1, 0.1590990257669732),
-        ("bob", "cup", 2, -0.0353553390593274),
+        ("ann", "mug", 1, 0.8342416792648605, "bought", "tea", 0.8304828),
+        ("ann", "jam", 2, 0.1767766952966369, "bought", "pot", 1.0),
+        ("bob", "pot", 1, 0.1590990257669732, "bought", "tea", 1.0),
+        # The tea speaks against the cup.
+        ("bob", "cup", 2, -0.0353553390593274, None, None, None),
     ],
-    schema=["source", "target", "rank", "score"],
+    schema=["source", "target", "rank", "score", "reason_kind", "reason_via", "reason_share"],
     orient="row",
 )
 

@@ -48,6 +48,9 @@ def recommended(tables: GraphTables, *, places: int = 3) -> pl.DataFrame:
             "target": chosen,
             "rank": np.tile(np.arange(1, places + 1), len(users)),
             "score": rng.random(len(chosen)),
+            "reason_kind": "bought",
+            "reason_via": chosen,
+            "reason_share": 0.5,
         }
     )
 
