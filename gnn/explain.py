@@ -11,7 +11,7 @@ from gnn.explain_group import GroupAnswer, explain_group, read_group
 from gnn.explain_page import Format, page
 from gnn.explain_picture import draw_reasons, svg_of
 from gnn.run import RunFolder
-from gnn.why import Answer, answer
+from gnn.why import Answer, answer, popular
 from gnn.why_not import WhyNot, why_not
 from kg.graph import RunRecord
 from kg.store import GraphStore, open_store
@@ -76,6 +76,8 @@ def require_one_question(config: WhyConfig) -> None:
         raise InputError(f"--why-not {config.why_not!r} names the product already; leave out --product")
     if config.picture is not None and (config.users is not None or config.why_not is not None):
         raise InputError("--picture draws one user's reasons for a product; give --user, without --users and --why-not")
+    if config.picture is not None and Path(config.picture).suffix != ".svg":
+        raise InputError(f"--picture {config.picture!r} is no SVG file; give a name that ends in .svg")
     for name, value in (("k", config.k), ("reasons", config.reasons)):
         if value < 1:
             raise InputError(f"--{name} {value} shows nothing; give at least 1")
@@ -88,14 +90,22 @@ def main() -> None:
     manifest = RunFolder.open(config.runs, config.run).manifest()
     with open_store(manifest.store, read_only=True, password_file=config.password_file) as store:
         run = manifest.require_own_results(store)
+        if not popular(store, run=run, k=1):
+            raise InputError(
+                f"the store {manifest.store!r} holds no RELATED edge of run {run.name!r} any more, so nothing can be "
+                "explained; train again"
+            )
         found = explained(store, config, run)
     if config.picture is not None and isinstance(found, Answer):
         if not found.products:
             raise InputError(f"nothing that user {found.user!r} bought leads to a product, so there is nothing to draw")
         svg = svg_of(draw_reasons(found.products[0], user=found.user))
         beside = Path(config.picture).with_name(f".{Path(config.picture).name}.part")
-        beside.write_bytes(svg)
-        beside.replace(config.picture)
+        try:
+            beside.write_bytes(svg)
+            beside.replace(config.picture)
+        finally:
+            beside.unlink(missing_ok=True)
     print(page(found, config.format))
 
 

@@ -213,7 +213,7 @@ def write_recommended(delivery: Delivery, store: GraphStore, manifest: Manifest,
 
 def export_run(folder: RunFolder, config: ExportConfig) -> Delivery:
     """Rank and deliver by a finished run, with all purchases that are in its store now."""
-    manifest = folder.manifest()
+    manifest, preferring = folder.manifest(), folder.config().profiles
     with open_store(manifest.store, read_only=not config.to_graph, password_file=config.password_file) as store:
         manifest.require_own_results(store)
         graph = build_graph(store.read_graph())
@@ -230,7 +230,7 @@ def export_run(folder: RunFolder, config: ExportConfig) -> Delivery:
         )
         if config.to_graph:
             write_recommended(delivery, store, manifest, now=now)
-            preferred = user_preferences(graph, now=now, config=folder.config().profiles)
+            preferred = user_preferences(graph, now=now, config=preferring)
             store.write_results("PREFERS", preferred, run=manifest.record(now=now))
     return delivery
 

@@ -48,7 +48,7 @@ def habits(purchases: pl.DataFrame, graph: Graph, may: Allowed, *, now: int, con
     rows = purchases.group_by("user", maintain_order=True).agg(
         pl.len().cast(pl.Int64).alias("purchases"),
         pl.col("product").n_unique().cast(pl.Int64).alias("products"),
-        days.cast(pl.Int64).alias("shopping_days"),
+        pl.when(times.count() > 0).then(days.cast(pl.Int64)).alias("shopping_days"),
         times.min().alias("first_at"),
         times.max().alias("last_at"),
         ((now - times.max()) / SECONDS_PER_DAY).alias("recency_days"),

@@ -39,11 +39,10 @@ def allowed(graph: Graph, config: ProfileConfig) -> Allowed:
         ]
     )
     blocked = groups.filter(pl.col("sensitive"))["product"].unique()
-    products = np.ones(len(graph.products), dtype=bool)
+    products = ~sensitive(graph.products["name"].fill_null(""), words=config.blocked).to_numpy()
     products[blocked.to_numpy()] = False
-    return Allowed(
-        products=products, groups=groups.filter(~pl.col("product").is_in(blocked.implode())).drop("sensitive")
-    )
+    may = pl.Series(np.flatnonzero(products))
+    return Allowed(products=products, groups=groups.filter(pl.col("product").is_in(may.implode())).drop("sensitive"))
 
 
 def counted(bought: pl.DataFrame, may: Allowed, *, now: int, half_life_days: float) -> pl.DataFrame:

@@ -30,7 +30,7 @@ def evaluate_profiles(folder: RunFolder, *, password_file: str | None) -> str:
     """Return the tables as Markdown; they are written to the run's folder, ``profile_report.json`` and ``.md``."""
     config, manifest = folder.config(), folder.manifest()
     with open_store(manifest.store, read_only=True, password_file=password_file) as store:
-        graph, learned = learned_of(folder, manifest, store, until_test=True)
+        graph, learned = learned_of(folder, manifest, store, now=None)
     split = split_purchases(graph, config.split, seed=config.seed)
     later = split.test
     if split.way == "by time":

@@ -30,16 +30,19 @@ TABLES = ("users", "preferences", "price_bands", "segments", "segment_categories
 
 
 def export_profiles(folder: RunFolder, *, out: str | None, to_graph: bool, password_file: str | None) -> str:
-    """Make the profiles of all users by all purchases in the run's store, deliver them, and say so in a sentence."""
+    """Make the profiles of all users at the run's moment, deliver them, and say so in a sentence.
+
+    That moment stays: the scores in the graph are of it. ``python -m gnn.export`` moves both.
+    """
     manifest = folder.manifest()
     with open_store(manifest.store, read_only=not to_graph, password_file=password_file) as store:
-        graph, learned = learned_of(folder, manifest, store)
-        now = int(graph.bought["at"].max() or 0) + 1  # type: ignore[arg-type]
-        profiles = profiles_of(folder, graph, learned, now=now)
+        run = manifest.require_own_results(store)
+        graph, learned = learned_of(folder, manifest, store, now=run.now)
+        profiles = profiles_of(folder, graph, learned, now=run.now)
         place = Path(out) if out else folder.path / "profiles"
         deliver_profiles(profiles, folder=place, manifest=manifest, settings=asdict(folder.config().profiles))
         if to_graph:
-            store.write_results("PREFERS", profiles.preferences, run=manifest.record(now=now))
+            store.write_results("PREFERS", profiles.preferences, run=run)
     where = ", and PREFERS in the graph" if to_graph else ""
     left_out = len(graph.users) - len(profiles.users)
     return (
@@ -48,10 +51,8 @@ def export_profiles(folder: RunFolder, *, out: str | None, to_graph: bool, passw
     )
 
 
-def learned_of(
-    folder: RunFolder, manifest: Manifest, store: GraphStore, *, until_test: bool = False
-) -> tuple[Graph, Learned]:
-    """Return the run's graph and what it learned; with ``until_test`` users are weighed by what they bought before it.
+def learned_of(folder: RunFolder, manifest: Manifest, store: GraphStore, *, now: int | None) -> tuple[Graph, Learned]:
+    """Return the run's graph and what it learned; users are weighed at ``now``, without one when the test part begins.
 
     Raise where the store holds another run's edges, or another graph than the network's vectors were made of.
     """
@@ -59,7 +60,7 @@ def learned_of(
     manifest.require_own_results(store)
     network = folder.network()
     # The rows of the network's vectors are products of the graph that it learned from, by position.
-    strict = network is not None or until_test
+    strict = network is not None or now is None
     graph = build_graph(manifest.require_same_graph(store) if strict else store.read_graph())
     edges = results_by_position(store.read_results("RELATED", manifest.run), graph, relation="RELATED")
     split = split_purchases(graph, config.split, seed=config.seed)
@@ -68,13 +69,12 @@ def learned_of(
         products = ranked_products(split.before_test, listed=graph.listed, min_buyers=least)
     else:
         products = np.unique(np.concatenate([edges["source"].to_numpy(), edges["target"].to_numpy()]))
-    now = split.test_from if until_test else split.now
     history = history_weights(
-        split.before_test if until_test else graph.bought,
+        split.before_test if now is None else graph.bought.filter(pl.col("at") < now),
         products=products,
         num_users=len(graph.users),
         weighing=manifest.weighing,
-        now=now,
+        now=split.test_from if now is None else now,
     )
     return graph, Learned(
         products=products,

@@ -145,6 +145,10 @@ def _standing(why: Why, answer: Answer) -> list[str]:
             f"It was never ranked for her: she bought it herself ({times_text(why.times_bought)}), and the run ranks "
             "only what a user has not bought."
         ]
+    if why.rank is None and why.exported_rank is not None:
+        return [
+            f"It is not in her list by the graph as it is; the last export gave it to her in place {why.exported_rank}."
+        ]
     if why.rank is None:
         return ["It was never ranked for her."]
     if why.exported_rank is None:

@@ -63,9 +63,11 @@ def user_embeddings(
     if queries is not None:
         return unit_rows(np.asarray(weights @ queries, dtype=np.float64))
     # The scores are nearly dense; a decomposition only multiplies by them, so they are never made.
-    scores = aslinearoperator(weights) @ aslinearoperator(sparse.csr_array(related @ kept))
+    spoken = sparse.csr_array(related @ kept)
+    scores = aslinearoperator(weights) @ aslinearoperator(spoken)
     rank = min(dimension, *(size - 1 for size in scores.shape))
-    if rank < 1 or not weights.nnz or not related.nnz:
+    # Whether any score is not 0, without making them: whether a purchase leads anywhere.
+    if rank < 1 or not (abs(weights).sum(0) @ abs(spoken)).any():
         return np.zeros((history.shape[0], 1))
     left, values, right = svds(scores, k=rank, rng=np.random.default_rng(seed))
     order = np.argsort(-values)

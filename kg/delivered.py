@@ -18,14 +18,14 @@ def delivered_table(folder: Path, name: str, *, run: RunRecord) -> pl.DataFrame:
     try:
         page: dict[str, Any] = json.loads((folder / "manifest.json").read_text(encoding="utf-8"))
         files = [table["file"] for table in page["profiles"]]
-        made_at = page["made_at"]
+        made_by, made_at = page["run"], page["made_at"]
     except FileNotFoundError as error:
         raise InputError(f"no profiles in {str(folder)!r}; {made_again}") from error
     except (ValueError, KeyError, TypeError) as error:
         raise InputError(f"{str(folder / 'manifest.json')!r} is no manifest of profiles; {made_again}") from error
-    if (page["run"], made_at) != (run.name, run.made_at):
+    if (made_by, made_at) != (run.name, run.made_at):
         raise InputError(
-            f"the profiles in {str(folder)!r} are of the run {page['run']!r} made at {made_at}, and the graph's are of "
+            f"the profiles in {str(folder)!r} are of the run {made_by!r} made at {made_at}, and the graph's are of "
             f"{run.name!r} made at {run.made_at}; {made_again}"
         )
     if f"{name}.parquet" not in files:

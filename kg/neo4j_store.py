@@ -203,7 +203,7 @@ class Neo4jStore:
             values = self._as_stored(text, parameters)
             ((columns, rows),) = self._connection.read([(text, values)], seconds=QUERY_SECONDS)
             if "run" not in values or self._as_stored(text, parameters) == values:
-                return pl.DataFrame(rows, schema=columns, orient="row", infer_schema_length=None)
+                return schema.with_types(pl.DataFrame(rows, schema=columns, orient="row", infer_schema_length=None))
 
     def stored_values(self, text: str, parameters: Mapping[str, Any]) -> dict[str, Any]:
         """Return the parameters as the graph has them: for ``$run``, what the run's newest edges carry."""

@@ -9,7 +9,7 @@ from pathlib import Path
 import polars as pl
 import tyro
 
-from kg.blocklist import SENSITIVE, sensitive
+from kg.blocklist import SENSITIVE, require_words, sensitive
 from kg.cypher import read_query
 from kg.delivered import delivered_table
 from kg.graph import RunRecord
@@ -81,13 +81,11 @@ class Profile:
     """Her last purchase (seconds, UTC), 0 where nobody knows."""
 
     brands: pl.DataFrame
-    """``brand, purchases, products, last_at``, most purchases first."""
+    """``brand, purchases, products, last_at``, most purchases first, and as ``evidence``, in words, the products of it
+    that she bought most often."""
 
     categories: Mapping[int, pl.DataFrame]
-    """Level → ``category, purchases, products, last_at``, most purchases first."""
-
-    evidence: Mapping[str, str]
-    """Brand or category → the products of it that she bought most often, in words."""
+    """Level → the same of each ``category``."""
 
 
 def profile(
@@ -100,7 +98,7 @@ def profile(
 ) -> Profile:
     """Return what ``user`` bought before ``now`` (seconds, UTC), by default all, with ``limit`` rows of each kind.
 
-    A product of a category or brand whose name holds one of the words ``blocked`` counts nowhere.
+    A product that holds one of the words ``blocked`` in its name, its brand or a category counts nowhere.
     """
     require_user(store, user)
     values = {"user": user, "now": now, "limit": ALL_ROWS}
@@ -113,22 +111,22 @@ def profile(
         ]
     )
     products = found["products"].with_columns(pl.col("product", "name").cast(pl.String))
-    products = products.filter(~pl.col("product").is_in(unspoken.implode()))
+    products = products.filter(
+        ~pl.col("product").is_in(unspoken.implode()), ~sensitive(products["name"].fill_null(""), words=blocked)
+    )
     by_level = {
         level: _group(products, categories.filter(pl.col("level") == level).drop("level"), "category")
         for level in LEVELS
     }
     by_brand = _group(products, brands, "brand")
-    evidence = [dict(frame.select(frame.columns[0], "evidence").rows()) for frame in (by_brand, *by_level.values())]
     return Profile(
         user=user,
         purchases=int(products["purchases"].sum()),
         products=len(products),
         first_at=int(products["first_at"].min() or 0),  # type: ignore[arg-type]
         last_at=int(products["last_at"].max() or 0),  # type: ignore[arg-type]
-        brands=by_brand.drop("evidence").head(limit),
-        categories={level: frame.drop("evidence").head(limit) for level, frame in by_level.items()},
-        evidence={name: text for each in evidence for name, text in each.items()},
+        brands=by_brand.head(limit),
+        categories={level: frame.head(limit) for level, frame in by_level.items()},
     )
 
 
@@ -147,8 +145,8 @@ def user_page(found: Profile) -> Page:
                 title=title,
                 header=(kind, "purchases", "products", "last", "such as"),
                 rows=[
-                    (name, purchases, products, date_text(last), found.evidence[name])
-                    for name, purchases, products, last in frame.rows()
+                    (name, purchases, products, date_text(last), evidence)
+                    for name, purchases, products, last, evidence in frame.rows()
                 ],
                 note="all her purchases, counted",
                 bar=1,
@@ -188,12 +186,13 @@ def delivered_sections(
     if own.is_empty():
         return []
     row = own.row(0, named=True)
+    row["top_brand"] = _spoken(row["top_brand"], blocked)
     habits = [(name, row[name]) for name in _HABITS if row[name] is not None]
     bands = delivered_table(folder, "price_bands", run=run).filter(pl.col("user") == user)
     bands = bands.filter(~sensitive(bands["category"], words=blocked)).head(limit)
     sections = [Section("Habits", ("what", "number"), habits, note=f"defined in docs/profiles.md (run {run.name})")]
     if row["segment"] is not None:
-        of_segment = (row["segment"], row["segment_name"])
+        of_segment = (row["segment"], _spoken(row["segment_name"], blocked))
         note = "users whose learned vectors are near, named by what they over-buy"
         sections.append(Section("Segment", ("segment", "name"), [of_segment], note=note))
     if len(bands):
@@ -216,9 +215,11 @@ def segment_page(folder: Path, segment: int, run: RunRecord, *, limit: int, bloc
     means = [
         (name, row[name]) for name in own.columns if name not in {"segment", "name", "users"} and row[name] is not None
     ]
+    named = _spoken(row["name"], blocked)
+    called = f", {named}," if named else ""
     return Page(
-        title=f"Segment {segment}: {row['name']}",
-        lead=f"Segment {segment}, {row['name']}, has {row['users']} users (run {run.name}).",
+        title=f"Segment {segment}" + (f": {named}" if named else ""),
+        lead=f"Segment {segment}{called} has {row['users']} users (run {run.name}).",
         sections=(
             Section(
                 "Over-bought categories",
@@ -263,6 +264,11 @@ _HABITS = (
 )
 
 
+def _spoken(name: str | None, blocked: tuple[str, ...]) -> str | None:
+    """Return a name of delivered profiles; None if it holds a word that is blocked now, whatever was at delivery."""
+    return None if name is None or sensitive(pl.Series([name]), words=blocked).item() else name
+
+
 def _group(products: pl.DataFrame, members: pl.DataFrame, column: str) -> pl.DataFrame:
     """Return ``column, purchases, products, last_at, evidence`` of each group of products, most purchases first."""
     named = [product_text(product, name) for product, name in products.select("product", "name").rows()]
@@ -289,6 +295,7 @@ def main() -> None:
     """Print the profile of the user or the segment that the command line names."""
     config = tyro.cli(ProfileConfig, prog="python -m kg.profile", description=ProfileConfig.__doc__)
     require_limit(config.limit)
+    require_words(config.blocked)
     if (config.user is None) == (config.segment is None):
         raise InputError(f"--user is {config.user!r} and --segment is {config.segment!r}; give one of them")
     address = address_of(config.store, config.shop)

@@ -84,6 +84,29 @@ RUN: dict[str, type[pl.DataType]] = {
 """Properties of a ``Run``, the node that says how to weigh a purchase so that Cypher finds the run's own scores."""
 
 
+TEXTS = ("because", "brand", "category", "department", "id", "made_at", "name", "product", "run", "user")
+COUNTS = ("buyers", "first_at", "last_at", "level", "people", "products", "purchases", "rank", "times")
+NUMBERS = ("brand_share", "category_share", "contribution", "lift", "near", "related", "score", "weight")
+LISTS = ("categories", "some_people")
+"""Columns that the query files return, by the type of their values; shares are numbers."""
+
+
+def with_types(rows: pl.DataFrame) -> pl.DataFrame:
+    """Return the answer of a query file with the types its columns have, also where it holds no value at all.
+
+    A driver tells no types, so that without rows, or with nulls alone, polars knows none.
+    """
+    shares = SHARES if "bought" in rows.columns else ()
+    types: dict[str, pl.DataType | type[pl.DataType]] = {
+        **dict.fromkeys(TEXTS, pl.String),
+        **dict.fromkeys(COUNTS, pl.Int64),
+        **dict.fromkeys((*NUMBERS, *shares), pl.Float64),
+        **dict.fromkeys(LISTS, pl.List(pl.String)),
+    }
+    empty = [name for name, kind in rows.schema.items() if kind == pl.Null and name in types]
+    return rows.with_columns(pl.col(name).cast(types[name]) for name in empty)
+
+
 def endpoints(relation: str) -> tuple[str, str]:
     """Return the labels of the source and the target of ``relation``."""
     return ENDPOINTS.get(relation, ("Product", "Product"))

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import re
+from pathlib import Path
+
 import polars as pl
 import pytest
 
-from kg.blocklist import SENSITIVE, sensitive
+from kg.blocklist import SENSITIVE, require_words, sensitive
+from loaders.errors import InputError
 
 REVEALING = (
     *("DRUG GM", "Pharmacy", "DRUG GM > CANDY - CHECKLANE", "NUTRITION > FITNESS&DIET", "NUTRITION > NATURAL VITAMINS"),
@@ -20,6 +24,16 @@ REVEALING = (
         "MISCELLANEOUS > CHEWING TOBACCO",
         "cigarettes",
     ),
+    *(
+        "GROCERY > TEA BAGS & BULK TEA (SUPPLEMEN",
+        "MULTI_VITAMIN",
+        "Multivitamins",
+        "Prenatal care",
+        "HIV test",
+        "Nappies",
+    ),
+    *("GROCERY > SALT SUBSTITUTES", "GROCERY > AUTHENTIC INDIAN FOODS", "TOYS > KIDS BOOKS", "Nappies", "Vape"),
+    "Sanitary pads",
 )
 HARMLESS = (
     *("GROCERY", "GROCERY > FROZEN PIZZA", "PRODUCE > HERBS", "DELI > SANDWICHES > SANDWICHES - (COLD)"),
@@ -43,3 +57,15 @@ def test_words_of_ones_own_take_the_place_of_the_list() -> None:
     names = pl.Series(["Wine", "Music > Guitar String", "Music.Box"])
     assert sensitive(names, words=("guitar*", "c.box")).to_list() == [False, True, False]
     assert sensitive(names, words=()).to_list() == [False, False, False]
+
+
+def test_the_page_lists_every_word() -> None:
+    text = (Path(__file__).parents[2] / "docs" / "profiles.md").read_text(encoding="utf-8")
+    listed = re.findall(r"^\*\*(?:Health|Pregnancy|Religion|Alcohol)[^*]*\*\*: (.*)\.$", text, re.MULTILINE)
+    assert sorted(re.findall(r"`([^`]+)`", " ".join(listed))) == sorted(SENSITIVE)
+
+
+@pytest.mark.parametrize("word", ["", "*", "&"])
+def test_a_word_without_a_letter_is_refused(word: str) -> None:
+    with pytest.raises(InputError, match="has no letter, so it would block every name; give words with letters"):
+        require_words(("beer", word))

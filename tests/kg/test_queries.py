@@ -207,13 +207,21 @@ def test_the_pasted_query_gives_the_list(loaded: GraphStore) -> None:
 def test_a_profile_counts_purchases_by_brand_and_level(loaded: GraphStore) -> None:
     found = profile(loaded, user="ann", limit=10)
     assert (found.purchases, found.products, found.first_at, found.last_at) == (5, 4, 7 * DAY, 11 * DAY)
-    assert found.brands.rows() == [("Leaf", 3, 2, 10 * DAY), ("Clay", 1, 1, 7 * DAY)]
-    assert found.categories[1].rows() == [("Food", 3, 2, 10 * DAY), ("Home", 2, 2, 11 * DAY)]
-    assert found.categories[2].rows() == [
+    assert found.brands.drop("evidence").rows() == [("Leaf", 3, 2, 10 * DAY), ("Clay", 1, 1, 7 * DAY)]
+    assert found.categories[1].drop("evidence").rows() == [("Food", 3, 2, 10 * DAY), ("Home", 2, 2, 11 * DAY)]
+    assert found.categories[2].drop("evidence").rows() == [
         ("Food > Drinks", 2, 1, 9 * DAY),
         ("Home > Kitchen", 2, 2, 11 * DAY),
         ("Food > Spreads", 1, 1, 10 * DAY),
     ]
+
+
+def test_a_product_with_a_sensitive_name_counts_nowhere_in_a_profile(loaded: GraphStore) -> None:
+    whole = profile(loaded, user="ann", limit=10, blocked=())
+    found = profile(loaded, user="ann", limit=10, blocked=("jam",))
+    assert (whole.purchases, found.purchases) == (5, 4)
+    assert "Plum Jam (jam)" in str(whole.brands["evidence"].to_list())
+    assert "Jam" not in str([found.brands["evidence"].to_list(), found.categories[1]["evidence"].to_list()])
 
 
 def test_a_profile_at_a_moment_knows_nothing_later(loaded: GraphStore) -> None:
@@ -255,3 +263,19 @@ def test_every_query_says_its_purpose_and_parameters_and_runs(loaded: GraphStore
     assert len(rows) > 0
     assert "ORDER BY" in text
     assert text.rstrip().endswith("LIMIT $limit")
+
+
+@pytest.mark.parametrize("name", query_names())
+def test_an_answer_without_rows_has_the_types_of_one_with_rows(loaded: GraphStore, name: str) -> None:
+    loaded.write_results("RECOMMENDED", RECOMMENDED, run=FIRST_RUN)
+    preferred = pl.DataFrame({"source": ["ann"], "target": ["Leaf"], "kind": ["Brand"], "weight": [0.5], "lift": [2.0]})
+    loaded.write_results("PREFERS", preferred.with_columns(purchases=1, last_at=0), run=FIRST_RUN)
+    text = read_query(name, dialect=loaded.dialect)
+    values = {key: VALUES[key] for key in parameters_of(text)}
+    nobody = {key: "nobody" for key in ("user", "product", "because", "run") if key in values}
+    nobody |= {key: ["nobody"] for key in ("users", "basket") if key in values}
+    full = loaded.query(text, values)
+    empty = loaded.query(text, {**values, **nobody})
+    # The lists of users, products and runs ask for nobody, and are never empty.
+    assert dict(empty.schema) == dict(full.schema)
+    assert pl.Null not in full.schema.values()
