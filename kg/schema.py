@@ -94,7 +94,7 @@ LISTS = ("categories", "some_people")
 def with_types(rows: pl.DataFrame) -> pl.DataFrame:
     """Return the answer of a query file with the types its columns have, also where it holds no value at all.
 
-    A driver tells no types, so that without rows, or with nulls alone, polars knows none.
+    A driver tells no types, so that without rows, or with nulls or empty lists alone, polars knows none.
     """
     shares = SHARES if "bought" in rows.columns else ()
     types: dict[str, pl.DataType | type[pl.DataType]] = {
@@ -103,7 +103,8 @@ def with_types(rows: pl.DataFrame) -> pl.DataFrame:
         **dict.fromkeys((*NUMBERS, *shares), pl.Float64),
         **dict.fromkeys(LISTS, pl.List(pl.String)),
     }
-    empty = [name for name, kind in rows.schema.items() if kind == pl.Null and name in types]
+    untold = (pl.Null(), pl.List(pl.Null))
+    empty = [name for name, kind in rows.schema.items() if kind in untold and name in types]
     return rows.with_columns(pl.col(name).cast(types[name]) for name in empty)
 
 
