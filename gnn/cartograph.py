@@ -156,7 +156,7 @@ class Cartograph:
                 config=way,
                 device=content.device,
                 seed=seed,
-                record=partial(record, "edge network"),
+                record=partial(record, f"edge network, the tail weighed by {way.tail_power:g}"),
             )
             related = reweighed(candidates, edges.weights(candidates), per_product=self.related.per_product)
             yield self._finished(task, content, related, base_way, network, edges)

@@ -29,7 +29,7 @@ from gnn.split import split_purchases
 from gnn.task import Task, task_of_split
 from kg.build import build_graph, results_by_position
 from kg.store import open_store
-from loaders.errors import run_command
+from loaders.errors import InputError, run_command
 
 CUTOFFS = (10, 20)
 OURS = "Cartograph"
@@ -116,6 +116,8 @@ def evaluate_run(folder: RunFolder, *, password_file: str | None = None) -> list
 def main() -> None:
     """Run the command line."""
     config = tyro.cli(EvaluateConfig, prog="python -m gnn.evaluate", description=EvaluateConfig.__doc__)
+    if config.explanations and config.profiles:
+        raise InputError("--explanations and --profiles measure different things; give one of them")
     folder = RunFolder.open(config.runs, config.run)
     if config.explanations:
         found = measure_explanations(folder, config.sample, runs=config.runs, password_file=config.password_file)

@@ -136,8 +136,11 @@ def tie_counts(pairs: Pairs, ties: Mapping[str, sparse.csr_array]) -> dict[str, 
 
 
 def distinct_reasons(pairs: Pairs) -> float:
-    """Return the number of different best reasons over the number of pairs: 1 where each pair has its own."""
-    best = pairs.bought[first_named(pairs, -pairs.contribution, most=1)]
+    """Return the number of different best reasons over the number of pairs: 1 where each pair has its own.
+
+    A purchase that adds nothing above 0 is no reason.
+    """
+    best = pairs.bought[first_named(pairs, -pairs.contribution, most=1) & (pairs.contribution > 0)]
     return len(np.unique(best)) / len(pairs.users) if len(pairs.users) else float("nan")
 
 

@@ -274,6 +274,8 @@ def main() -> None:
     config = tyro.cli(ExportConfig, prog="python -m gnn.export", description=ExportConfig.__doc__)
     if config.k < 1:
         raise InputError(f"k is {config.k}; give 1 or more")
+    if config.profiles and (config.format, config.k) != (ExportConfig.format, ExportConfig.k):
+        raise InputError("profiles are Parquet and are of all users; leave out --format and --k")
     folder = RunFolder.open(config.runs, config.run)
     if config.profiles:
         print(export_profiles(folder, out=config.out, to_graph=config.to_graph, password_file=config.password_file))

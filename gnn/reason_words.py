@@ -82,7 +82,12 @@ def why_texts(why: Why, answer: Answer) -> list[str]:
 def answer_texts(answer: Answer) -> list[str]:
     """Return what has to be said of the user and the run, each a sentence."""
     run = answer.run
-    texts = [f"Purchases before {moment_text(run)} count, the moment of the run's last ranking."]
+    texts = [
+        f"Purchases before {moment_text(run)} count, the moment of the run's last ranking."
+        # A time that nobody knows is 0.
+        if run.now > 1
+        else "All purchases count, nobody knows their times."
+    ]
     if answer.newer:
         texts.append(
             f"{_count(answer.newer, 'purchase')} of hers {'is' if answer.newer == 1 else 'are'} newer than that and "

@@ -98,7 +98,9 @@ def require_basket(store: GraphStore, basket: Sequence[str]) -> None:
 def page_for_user(store: GraphStore, *, user: str, run: RunRecord, limit: int) -> Page:
     """Return the recommendations for a user, or where no purchase of hers leads anywhere, what most people bought."""
     rows = recommend(store, user=user, run=run, limit=limit)
-    heading = f"For user {one_line(user)} (run {one_line(run.name)}, purchases before {date_text(run.now)})"
+    # A time that nobody knows is 0.
+    counted = f"purchases before {date_text(run.now)}" if run.now > 1 else "all purchases"
+    heading = f"For user {one_line(user)} (run {one_line(run.name)}, {counted})"
     newer = _purchases(store, user, now=float(YEAR_10000)) - _purchases(store, user, now=float(run.now))
     if newer:
         heading += f"\n{newer} of her purchases are not before that and do not count; --now MOMENT counts them."

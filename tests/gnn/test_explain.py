@@ -20,9 +20,11 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 
 import gnn.evaluate
 import gnn.explain
+import gnn.export
 from gnn.explain_page import page
 from gnn.explain_picture import draw_reasons, svg_of
 from gnn.history import Weighing
+from gnn.reason_words import answer_texts
 from gnn.run import Manifest, RunFolder
 from gnn.why import Reason, Why, answer
 from kg.build import graph_tables
@@ -348,3 +350,41 @@ def test_a_run_that_may_repeat_names_the_product_itself(place: Path) -> None:
     assert "because she bought the product itself twice, last on 1970-01-10" in shown
     assert "Shares: repeat 100.0 %." in shown
     assert "It is in place 1 of her list by the graph as it is" in shown
+
+
+def test_a_run_whose_edges_are_gone_explains_nothing(place: Path, command: Command) -> None:
+    with open_store(f"ladybug:{place / 'small.lbug'}") as store:
+        store.write_results("RELATED", RELATED.clear(), run=FIRST_RUN)
+    code, shown, told = command("--user", "ann")
+    assert (code, shown) == (2, "")
+    assert "holds no RELATED edge of run 'first' any more, so nothing can be explained; train again" in told
+
+
+@pytest.mark.parametrize("name", ["why.png", ".", ""])
+def test_a_picture_is_an_svg_file(place: Path, command: Command, name: str) -> None:
+    code, _, told = command("--user", "ann", "--picture", name)
+    assert (code, f"--picture {name!r} is no SVG file; give a name that ends in .svg" in told) == (2, True)
+    assert not list(place.glob("*.part"))
+
+
+@pytest.mark.parametrize(
+    ("module", "words", "sentence"),
+    [
+        (gnn.evaluate, ("--explanations", "--profiles"), "--explanations and --profiles measure different things"),
+        (gnn.export, ("--profiles", "--format", "csv"), "profiles are Parquet and are of all users"),
+        (gnn.export, ("--profiles", "--k", "5"), "profiles are Parquet and are of all users"),
+    ],
+)
+def test_options_that_would_be_ignored_are_refused(
+    command: Command, module: Any, words: tuple[str, ...], sentence: str
+) -> None:
+    code, shown, told = command(*words, module=module)
+    assert (code, shown, sentence in told) == (2, "", True)
+
+
+def test_where_nobody_knows_times_no_moment_is_named(place: Path) -> None:
+    with open_store(f"ladybug:{place / 'small.lbug'}", read_only=True) as store:
+        found = answer(store, user="ann", product="mug", run=FIRST_RUN, k=1, reasons=3)
+    timeless = replace(found, run=replace(FIRST_RUN, now=1))
+    assert answer_texts(timeless)[0] == "All purchases count, nobody knows their times."
+    assert answer_texts(found)[0].startswith("Purchases before 1970-01-11 00:00 UTC count")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import doctest
+from dataclasses import replace
 from pathlib import Path
 
 import networkx as nx
@@ -176,6 +177,8 @@ def test_the_best_reason_is_of_the_kind_of_its_largest_share_and_of_the_closest_
     assert tie_counts(PAIR, {"same brand": department, "same department": department})["same brand"] == 1
     assert tie_counts(PAIR, {"same brand": brand})["none"] == 1
     assert distinct_reasons(PAIR) == 1.0
+    # What adds nothing is no reason.
+    assert distinct_reasons(replace(PAIR, contribution=-np.abs(PAIR.contribution))) == 0.0
 
 
 def test_stability_is_what_both_name_over_what_one_of_them_names() -> None:
