@@ -20,7 +20,7 @@ from neo4j.exceptions import ClientError, ServiceUnavailable
 
 from kg import neo4j_lock, neo4j_store
 from kg.build import graph_tables
-from kg.cypher import query_names, read_query
+from kg.cypher import parameters_of, query_names, read_query
 from kg.explain import explain, explanation_text
 from kg.graph import GraphTables
 from kg.load import load_graph
@@ -524,7 +524,7 @@ def test_every_query_gives_row_for_row_the_same_on_both_stores(filled: Server, a
         for user in ("ann", "bob", "cat", "dan"):
             for product in PRODUCTS["product_id"]:
                 given = VALUES | {"user": user, "product": product}
-                values = {key: value for key, value in given.items() if f"${key}" in text}
+                values = {key: given[key] for key in parameters_of(text)}
                 ours, theirs = one.query(text, values).rows(), other.query(other_text, values).rows()
                 assert len(ours) == len(theirs)
                 for row, wanted in zip(ours, theirs, strict=True):
