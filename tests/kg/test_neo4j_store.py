@@ -513,7 +513,7 @@ def test_the_query_of_an_explanation_can_be_pasted_even_after_a_second_write(
     with open_store(filled.uri) as store:
         store.write_results("RELATED", RELATED, run=FIRST_RUN)
         found = explain(store, user="ann", product="mug", run=FIRST_RUN, limit=5)
-        pasted = explanation_text(found, limit=5).partition("to paste:")[2]
+        pasted = explanation_text(found, (), limit=5).partition("to paste:")[2]
         assert [row[0] for row in ask(pasted)] == ["tea", "pot"]
 
 
