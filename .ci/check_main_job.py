@@ -13,7 +13,7 @@ import numpy as np
 import polars as pl
 
 from gnn.history import Weighing, history_weights
-from gnn.related import related_matrix
+from gnn.related import related_matrix, related_products
 from gnn.run import RunFolder
 from kg.build import build_graph, results_by_position
 from kg.cypher import parameters_of, query_names, read_query
@@ -122,7 +122,7 @@ def check_sums(
     """Exit unless rows of 1,000 pairs, ranked or not, add up to the sparse product, and their shares to each row."""
     graph = build_graph(tables)
     edges = results_by_position(related, graph, relation="RELATED")
-    products = np.unique(np.concatenate([edges["source"].to_numpy(), edges["target"].to_numpy()]))
+    products = related_products(edges)
     weighing = Weighing(exponent=run.exponent, half_life=run.half_life)
     known = graph.bought.filter(pl.col("at") < run.now)
     history = history_weights(known, products=products, num_users=len(graph.users), weighing=weighing, now=run.now)

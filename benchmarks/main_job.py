@@ -25,7 +25,7 @@ from scipy.sparse import csr_array
 
 from gnn.history import Weighing, history_weights
 from gnn.ranking import Ranked, best_products
-from gnn.related import related_matrix
+from gnn.related import related_matrix, related_products
 from gnn.run import RunFolder
 from kg.build import build_graph, results_by_position
 from kg.cypher import read_query
@@ -119,7 +119,7 @@ def query_rows(config: BenchmarkConfig) -> list[tuple[str, str, str]]:
             timed(partial(store.query, text, score_parameters(user, product, run, limit=10_000)))[1]
             for user, product in pairs
         ]
-    products = np.unique(np.concatenate([edges["source"].to_numpy(), edges["target"].to_numpy()]))
+    products = related_products(edges)
     weighing = Weighing(exponent=run.exponent, half_life=run.half_life)
     history = history_weights(
         graph.bought, products=products, num_users=len(graph.users), weighing=weighing, now=run.now

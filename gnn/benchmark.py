@@ -7,29 +7,23 @@ for → cold products and users → comparisons → report.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Annotated, Literal
 
-import numpy as np
 import tyro
-from jaxtyping import Bool
 
 from gnn.ablate import ABLATIONS
-from gnn.benchmark_folder import BenchmarkFolder, working_folder
+from gnn.bench import Bench
+from gnn.benchmark_folder import working_folder
 from gnn.benchmark_report import as_markdown
-from gnn.calibration import fit_calibration, listed_pairs, reliability
 from gnn.cartograph import Cartograph
-from gnn.choose import TAIL_POWERS, try_networks
-from gnn.cold import Among, cold_products, cold_users
-from gnn.comparison import ABLATION, TABLE, Benchmark, ModelRow, with_comparisons
+from gnn.cold import cold_products, cold_users
+from gnn.comparison import ABLATION, Benchmark, ModelRow
 from gnn.content_baselines import PopularityInCategory, TextOnly
-from gnn.cost import Cost, costed
 from gnn.evaluate import CLOSED_FORM, OURS
 from gnn.history import Weighing
-from gnn.measured import MEASURE, Lists, fit_costed, measure_lists, over_fits
-from gnn.metrics import PerUser
-from gnn.model import Content, Model, is_random
+from gnn.model import Content, Model
 from gnn.models import models
 from gnn.prepare import Prepared, ShopConfig, prepare
 from gnn.run import program_commit
@@ -38,15 +32,10 @@ from gnn.task import Task
 from gnn.tune import ListModels, asked_models, search_asked
 from gnn.tuned import (
     SHIPPED,
-    NetworksFound,
     Settings,
     apply_tuned,
-    as_plain,
     fitting_tuned,
-    load_networks,
     load_tuned,
-    save_networks,
-    with_settings,
 )
 from loaders.errors import InputError, run_command
 from loaders.shops import shop_name
@@ -101,119 +90,6 @@ class BenchmarkConfig(ShopConfig):
     def budget(self) -> Budget | None:
         """Of the search that comes first, if one does."""
         return None if self.trials is None and self.minutes is None else Budget(self.trials, self.minutes)
-
-
-@dataclass(frozen=True)
-class Bench:
-    """Where models are fitted and measured; what is finished is kept in the folder."""
-
-    past: Task
-    final: Task
-    content: Content
-    seeds: tuple[int, ...]
-    folder: BenchmarkFolder
-    earlier: list[tuple[Model, Lists, Cost]] = field(default_factory=list)
-    """Of each model the lists on validation, and what the fit to the past cost; a fit is not made twice."""
-
-    def networks(self, whole: Cartograph, *, given: Path | None) -> tuple[Cartograph, str]:
-        """Return ours, and why: with the best way to train its networks if they help on validation, else without.
-
-        ``given`` is a folder of settings, which may say what was found of these networks.
-        """
-        closed = replace(whole.closed_form_alone, name=whole.name)
-        kept = load_networks(self.folder.path, whole) or (load_networks(given, whole) if given else None)
-        if kept is None:
-            try:
-                kept = self._tried(whole)
-            except InputError as error:
-                return closed, f"left out: {error}"
-            save_networks(self.folder.path, whole, kept)
-        return with_settings(whole, kept.settings) if kept.helps else closed, kept.why
-
-    def _tried(self, whole: Cartograph) -> NetworksFound:
-        """Fit the model to the past with its networks, and without."""
-        without, _ = self._on_validation(whole.closed_form_alone)
-        self.content.features(self.past)
-        with costed() as cost:
-            found = try_networks(
-                whole, self.past, self.content, without=without.per_user, powers=TAIL_POWERS, seed=self.seeds[0]
-            )
-        self.earlier.append((found.model, found.lists, cost))
-        return NetworksFound(found.helps, found.in_words(), {"edges.tail_power": found.model.edges.tail_power})
-
-    def row(
-        self, model: Model, *, group: str = TABLE, name: str | None = None, content: Content | None = None
-    ) -> ModelRow:
-        """Return the model's row: kept, or measured now; with the reason where it could not be fitted."""
-        name = name or model.name
-        kept = self.folder.kept(group, name, model)
-        return kept or self._finished(self._measured(model, group=group, name=name, content=content or self.content))
-
-    def cold_rows(
-        self, model: Model, task: Task, among: Mapping[str, Bool[np.ndarray, " products"] | None]
-    ) -> Iterator[ModelRow]:
-        """Yield a row for each group, all from one fit: the model with those products alone to choose from."""
-        kept = [self.folder.kept(group, model.name, model) for group in among]
-        if all(kept):
-            yield from (row for row in kept if row)
-            return
-        seeds = self.seeds[:1]
-        empty = [ModelRow(group, model.name, as_plain(model), program_commit()) for group in among]
-        try:
-            recommender, cost = fit_costed(model, task, self.content, seed=seeds[0])
-        except InputError as error:
-            yield from (self._finished((replace(row, left_out=str(error)), {})) for row in empty)
-            return
-        for row, candidates in zip(empty, among.values(), strict=True):
-            asked = recommender if candidates is None else Among(recommender, candidates)
-            test, per_user = over_fits([measure_lists(asked, task)], [cost], task, seeds=seeds)
-            yield self._finished((replace(row, test=test), per_user))
-
-    def compared(self, rows: Sequence[ModelRow], *, by: str) -> list[ModelRow]:
-        """Return the rows of one group, that named ``by`` compared with each of the others."""
-        per_user = {row.name: self.folder.per_user(row) for row in rows if row.test}
-        return with_comparisons(rows, per_user, by=by, seed=self.seeds[0])
-
-    def _measured(
-        self, model: Model, *, group: str, name: str, content: Content
-    ) -> tuple[ModelRow, dict[str, PerUser]]:
-        """Return the row and the numbers of each user on test."""
-        row = ModelRow(group, name, as_plain(model), program_commit())
-        seeds = self.seeds if is_random(model) else self.seeds[:1]
-        try:
-            earlier, cost = self._on_validation(model, content)
-            validation, _ = over_fits([earlier], [cost], self.past, seeds=seeds[:1])
-            curve = fit_calibration(*listed_pairs(earlier.ranked, self.past.relevant))
-            lists, costs = [], []
-            for seed in seeds:
-                recommender, cost = fit_costed(model, self.final, content, seed=seed)
-                lists.append(measure_lists(recommender, self.final))
-                # One at a time: two fitted models may be more than memory holds.
-                del recommender
-                costs.append(cost)
-        except InputError as error:
-            return replace(row, left_out=str(error)), {}
-        test, per_user = over_fits(lists, costs, self.final, seeds=seeds)
-        scores, bought = listed_pairs(lists[0].ranked, self.final.relevant)
-        believed = reliability(curve.probability(scores), bought) if len(scores) else None
-        return replace(row, validation=validation, test=test, reliability=believed), per_user
-
-    def _on_validation(self, model: Model, content: Content | None = None) -> tuple[Lists, Cost]:
-        if content is None or content is self.content:
-            for kept, lists, cost in self.earlier:
-                if kept == model:
-                    return lists, cost
-        recommender, cost = fit_costed(model, self.past, content or self.content, seed=self.seeds[0])
-        lists = measure_lists(recommender, self.past)
-        if content is None or content is self.content:
-            self.earlier.append((model, lists, cost))
-        return lists, cost
-
-    def _finished(self, measured: tuple[ModelRow, Mapping[str, PerUser]]) -> ModelRow:
-        row, per_user = measured
-        self.folder.keep(row, per_user)
-        print(_in_words(row), flush=True)
-        return row
 
 
 def benchmark(config: BenchmarkConfig, models_of: ListModels = models) -> Benchmark:
@@ -335,14 +211,6 @@ def _facts(config: BenchmarkConfig, prepared: Prepared, final: Task, found: Mapp
         "settings": settings,
         "seeds": f"{config.seeds} where chance plays a part; one in ablations of the closed form and in cold rows",
     }
-
-
-def _in_words(row: ModelRow) -> str:
-    what = row.name if row.group == TABLE else f"{row.group}: {row.name}"
-    if row.test is None:
-        return f"{what}: left out: {row.left_out}"
-    seconds = sum(fit.seconds for fit in row.test.fits)
-    return f"{what}: {MEASURE} {100 * row.test.measures[MEASURE].value:.2f} % on test ({seconds:.1f} s of fits)"
 
 
 def main() -> None:

@@ -21,8 +21,8 @@ from gnn.history import Weighing, repeat_rate
 from gnn.model import Content, Space
 from gnn.network_alone import NetworkAlone
 from gnn.ranking import RelatedRecommender
-from gnn.related import Related, related_edges
-from gnn.searched_form import SearchedForm, trend_of
+from gnn.related import Related
+from gnn.searched_form import SearchedForm, related_by_form, trend_of
 from gnn.task import Task, hide, weigh
 from kg.graph import Graph
 from loaders.errors import InputError
@@ -118,14 +118,8 @@ class Cartograph:
         """
         if self.edges.passes:
             return next(self.fit_each(task, content, (self.edges,), seed=seed, record=record))
-        base = fit_base(task, content.features(task), self.closed_form, times_known=content.times_known)
-        related = related_edges(
-            base,
-            per_product=self.related.per_product,
-            factor=trend_of(task, content, self.related) ** self.related.trend,
-            own=self.related.own if task.repeat else 0.0,
-        )
-        return self._finished(task, content, related, base.way)
+        related, way = related_by_form(task, content, self.closed_form, self.related, with_shares=True)
+        return self._finished(task, content, related, way)
 
     def fit_each(
         self,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any
@@ -11,6 +10,7 @@ from gnn.calibration import Bin, Reliability
 from gnn.compare import Comparison, Interval, compare, holm
 from gnn.measured import MEASURE, Measured
 from gnn.metrics import PerUser
+from gnn.plain import plain_values
 
 TABLE = "table"
 """Group of the rows that every model of a shop has."""
@@ -56,7 +56,7 @@ class ModelRow:
 
     def to_json(self) -> dict[str, Any]:
         """Return the row as plain values, None standing for NaN."""
-        values: dict[str, Any] = _plain(asdict(self))
+        values: dict[str, Any] = plain_values(asdict(self))
         return values
 
     @classmethod
@@ -119,15 +119,6 @@ def with_comparisons(
         replace(row, compared=Compared(found[row.name], corrected[row.name])) if row.name in found else row
         for row in rows
     ]
-
-
-def _plain(value: Any) -> Any:
-    """Return the values as JSON has them, which knows no NaN."""
-    if isinstance(value, Mapping):
-        return {name: _plain(each) for name, each in value.items()}
-    if isinstance(value, list | tuple):
-        return [_plain(each) for each in value]
-    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def _number(value: float | None) -> float:

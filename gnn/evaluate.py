@@ -13,7 +13,8 @@ import torch
 import tyro
 from scipy import sparse
 
-from gnn.explanation_table import ExplanationSample, measure_explanations, table_text
+from gnn.explanation_evaluation import ExplanationSample, measure_explanations
+from gnn.explanation_table import table_text
 from gnn.fit import FittedNetwork
 from gnn.metrics import Row, measure
 from gnn.model import Content, Model

@@ -73,11 +73,6 @@ class Pairs:
             yield slice(int(begin), int(end))
 
 
-def related_products(edges: pl.DataFrame) -> Int[np.ndarray, " products"]:
-    """Return the sorted positions of the products that ``RELATED`` edges join: those that are ranked."""
-    return np.unique(np.concatenate([edges["source"].to_numpy(), edges["target"].to_numpy()]))
-
-
 def scores_of(graph: Graph, *, edges: pl.DataFrame, run: RunRecord, products: Int[np.ndarray, " products"]) -> Scores:
     """Return what the scores of ``run`` are made of, by ``edges`` (its ``RELATED`` by position), as it ranks."""
     known = graph.bought.filter(pl.col("at") < run.now)

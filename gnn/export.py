@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import hashlib
 import io
-import json
-import shutil
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -17,13 +14,14 @@ import tyro
 from jaxtyping import Float, Int
 from scipy import sparse
 
+from gnn.delivery import new_delivery, write_file, write_manifest
 from gnn.history import binary, history_weights
 from gnn.preferences import user_preferences
 from gnn.profile_export import export_profiles
 from gnn.ranking import NOBODY, Ranked, RelatedRecommender, rank_blocks
 from gnn.reasons import Reasons, best_reasons, largest_shares
-from gnn.related import Related, related_matrix
-from gnn.run import Manifest, RunFolder, put_in_place
+from gnn.related import Related, related_matrix, related_products
+from gnn.run import Manifest, RunFolder
 from gnn.similarity import cosines
 from kg.build import build_graph, results_by_position
 from kg.graph import Graph
@@ -148,7 +146,7 @@ def ranked_edges(graph: Graph, *, edges: pl.DataFrame, manifest: Manifest, now: 
 
     ``edges`` are the run's ``RELATED`` by position, with shares; the products they join are those that are ranked.
     """
-    products = np.unique(np.concatenate([edges["source"].to_numpy(), edges["target"].to_numpy()]))
+    products = related_products(edges)
     known = graph.bought.filter(pl.col("at") < now)
     history = history_weights(known, products=products, num_users=len(graph.users), weighing=manifest.weighing, now=now)
     related = related_matrix(edges, products)
@@ -171,11 +169,7 @@ def deliver(
     kind: Format,
 ) -> Delivery:
     """Write the blocks to shards and their manifest; the folder takes its place when all of it is there."""
-    _require_replaceable(folder)
-    beside = folder.with_name(f".{folder.name}.part")
-    shutil.rmtree(beside, ignore_errors=True)
-    beside.mkdir(parents=True)
-    try:
+    with new_delivery(folder, of="ranked edges", part="shards") as beside:
         frames = list(blocks)
         edges = pl.concat(frames)
         shards = [
@@ -198,10 +192,7 @@ def deliver(
             "weighing": asdict(manifest.weighing),
             "shards": shards,
         }
-        (beside / "manifest.json").write_text(json.dumps(page, indent=2) + "\n", encoding="utf-8")
-        put_in_place(beside, folder)
-    finally:
-        shutil.rmtree(beside, ignore_errors=True)
+        write_manifest(beside, page)
     return Delivery(folder=folder, rows=len(edges), users=covered, users_left_out=left_out, edges=edges)
 
 
@@ -244,29 +235,13 @@ def _shards(edges: pl.DataFrame) -> Iterator[pl.DataFrame]:
 
 def _write_shard(edges: pl.DataFrame, folder: Path, *, number: int, kind: Format) -> dict[str, object]:
     file = folder / f"part-{number:05d}.{kind}"
-    # Through memory: polars reports a full disk, even to a file of Python's, as a ComputeError.
     content = io.BytesIO()
     if kind == "parquet":
         edges.write_parquet(content)
     else:
         edges.write_csv(content)
-    file.write_bytes(content.getvalue())
-    digest = hashlib.sha256(content.getvalue()).hexdigest()
-    return {"file": file.name, "rows": len(edges), "users": edges["user_id"].n_unique(), "sha256": digest}
-
-
-def _require_replaceable(folder: Path) -> None:
-    """Raise if ``folder`` holds something that is not a delivery: it would be deleted."""
-    if folder.exists() and not _is_delivery(folder) and (not folder.is_dir() or any(folder.iterdir())):
-        raise InputError(f"{str(folder)!r} is there and is no delivery, so it is not replaced; give another --out")
-
-
-def _is_delivery(folder: Path) -> bool:
-    """Return whether the manifest in ``folder`` is a delivery's; the folder of a run has another."""
-    try:
-        return "shards" in json.loads((folder / "manifest.json").read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return False
+    written = write_file(file, content.getvalue())
+    return {**written, "rows": len(edges), "users": edges["user_id"].n_unique()}
 
 
 def main() -> None:

@@ -37,7 +37,7 @@ def allowed_purchases(graph: Graph, may: Allowed, *, now: int) -> pl.DataFrame:
 
 
 def habits(purchases: pl.DataFrame, graph: Graph, may: Allowed, *, now: int, config: ProfileConfig) -> pl.DataFrame:
-    """Return a row for each user who bought something: ``user`` and the numbers of :class:`gnn.profiles.Profile`.
+    """Return a row for each user who bought something: ``user`` and the numbers of ``docs/profiles.md``.
 
     ``purchases`` are from :func:`allowed_purchases`; what nobody knows (times, spends, brands, own labels) is null.
     """

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import asdict
-from typing import Any
 
 import numpy as np
 import polars as pl
@@ -13,6 +12,7 @@ from scipy import sparse
 from gnn.config import ProfileConfig
 from gnn.habits import at_level
 from gnn.history import SECONDS_PER_DAY
+from gnn.plain import plain_values
 from gnn.preferences import Allowed, allowed, counted
 from gnn.profile_export import learned_of
 from gnn.profile_measures import FLOOR, as_table, measure_properties, measure_shares
@@ -30,6 +30,7 @@ def evaluate_profiles(folder: RunFolder, *, password_file: str | None) -> str:
     """Return the tables as Markdown; they are written to the run's folder, ``profile_report.json`` and ``.md``."""
     config, manifest = folder.config(), folder.manifest()
     with open_store(manifest.store, read_only=True, password_file=password_file) as store:
+        manifest.require_own_results(store)
         graph, learned = learned_of(folder, manifest, store, now=None)
     split = split_purchases(graph, config.split, seed=config.seed)
     later = split.test
@@ -72,7 +73,7 @@ def evaluate_profiles(folder: RunFolder, *, password_file: str | None) -> str:
         )
     values = {"run": manifest.run, "made_at": manifest.made_at, "settings": asdict(config.profiles)}
     tables = {
-        name: [_without_nan(asdict(row)) for row in rows]
+        name: [plain_values(asdict(row)) for row in rows]
         for name, rows in (("shares", shares), ("properties", properties))
     }
     folder.write_page("profile_report", {**values, **tables}, page)
@@ -91,10 +92,3 @@ def category_shares(
     counts = counts[:, counts.sum(axis=0) > 0]
     found: np.ndarray = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1.0)
     return found
-
-
-def _without_nan(value: Any) -> Any:
-    """Return plain values with None for NaN, which JSON does not know."""
-    if isinstance(value, dict):
-        return {name: _without_nan(each) for name, each in value.items()}
-    return None if isinstance(value, float) and np.isnan(value) else value

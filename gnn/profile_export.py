@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import hashlib
 import io
-import json
-import shutil
 from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
@@ -14,16 +11,16 @@ import numpy as np
 import polars as pl
 import torch
 
+from gnn.delivery import new_delivery, write_file, write_manifest
 from gnn.history import history_weights, ranked_products
 from gnn.profiles import Learned, Profiles, make_profiles
-from gnn.related import related_matrix
-from gnn.run import Manifest, RunFolder, put_in_place
+from gnn.related import related_matrix, related_products
+from gnn.run import Manifest, RunFolder
 from gnn.split import enough_buyers, split_purchases
 from gnn.text import encode_texts
 from kg.build import build_graph, results_by_position
 from kg.graph import Graph
 from kg.store import GraphStore, open_store
-from loaders.errors import InputError
 
 TABLES = ("users", "preferences", "price_bands", "segments", "segment_categories")
 """Tables of :class:`gnn.profiles.Profiles`, each a file of the delivery."""
@@ -54,10 +51,9 @@ def export_profiles(folder: RunFolder, *, out: str | None, to_graph: bool, passw
 def learned_of(folder: RunFolder, manifest: Manifest, store: GraphStore, *, now: int | None) -> tuple[Graph, Learned]:
     """Return the run's graph and what it learned; users are weighed at ``now``, without one when the test part begins.
 
-    Raise where the store holds another run's edges, or another graph than the network's vectors were made of.
+    Raise where the store holds another graph than the network's vectors, or the test part, were made of.
     """
     config = folder.config()
-    manifest.require_own_results(store)
     network = folder.network()
     # The rows of the network's vectors are products of the graph that it learned from, by position.
     strict = network is not None or now is None
@@ -68,7 +64,7 @@ def learned_of(folder: RunFolder, manifest: Manifest, store: GraphStore, *, now:
         least = enough_buyers(graph, config.min_buyers)
         products = ranked_products(split.before_test, listed=graph.listed, min_buyers=least)
     else:
-        products = np.unique(np.concatenate([edges["source"].to_numpy(), edges["target"].to_numpy()]))
+        products = related_products(edges)
     history = history_weights(
         split.before_test if now is None else graph.bought.filter(pl.col("at") < now),
         products=products,
@@ -98,11 +94,7 @@ def profiles_of(folder: RunFolder, graph: Graph, learned: Learned, *, now: int) 
 
 def deliver_profiles(profiles: Profiles, *, folder: Path, manifest: Manifest, settings: Mapping[str, object]) -> None:
     """Write the tables and their manifest; the folder takes its place when all of it is there."""
-    _require_replaceable(folder)
-    beside = folder.with_name(f".{folder.name}.part")
-    shutil.rmtree(beside, ignore_errors=True)
-    beside.mkdir(parents=True)
-    try:
+    with new_delivery(folder, of="profiles", part="profiles") as beside:
         frames = {name: getattr(profiles, name) for name in TABLES}
         width = profiles.vectors.shape[1]
         vectors = pl.Series("vector", profiles.vectors, dtype=pl.Array(pl.Float32, width))
@@ -117,30 +109,11 @@ def deliver_profiles(profiles: Profiles, *, folder: Path, manifest: Manifest, se
             "vector_parts": profiles.parts,
             "profiles": [_write_table(frame, beside / f"{name}.parquet") for name, frame in frames.items()],
         }
-        (beside / "manifest.json").write_text(json.dumps(page, indent=2) + "\n", encoding="utf-8")
-        put_in_place(beside, folder)
-    finally:
-        shutil.rmtree(beside, ignore_errors=True)
+        write_manifest(beside, page)
 
 
 def _write_table(frame: pl.DataFrame, file: Path) -> dict[str, object]:
-    # Through memory: polars reports a full disk, even to a file of Python's, as a ComputeError.
     content = io.BytesIO()
     frame.write_parquet(content)
-    file.write_bytes(content.getvalue())
     columns = {name: str(kind) for name, kind in frame.schema.items()}
-    digest = hashlib.sha256(content.getvalue()).hexdigest()
-    return {"file": file.name, "rows": len(frame), "columns": columns, "sha256": digest}
-
-
-def _require_replaceable(folder: Path) -> None:
-    """Raise if ``folder`` holds something that is not a delivery of profiles: it would be deleted."""
-    if folder.exists() and not _is_delivery(folder) and (not folder.is_dir() or any(folder.iterdir())):
-        raise InputError(f"{str(folder)!r} is there and holds no profiles, so it is not replaced; give another --out")
-
-
-def _is_delivery(folder: Path) -> bool:
-    try:
-        return "profiles" in json.loads((folder / "manifest.json").read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return False
+    return {**write_file(file, content.getvalue()), "rows": len(frame), "columns": columns}

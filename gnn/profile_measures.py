@@ -31,7 +31,7 @@ MOST_CLASSES = 20
 
 
 @dataclass(frozen=True)
-class Measured:
+class Foretold:
     """One predictor's mean over users, and how much better or worse the profile is."""
 
     about: str
@@ -61,7 +61,7 @@ def measure_shares(
     now: int,
     config: ProfileConfig,
     seed: int,
-) -> list[Measured]:
+) -> list[Foretold]:
     """Return how well profiles of ``known``, all before ``now``, foretell shares of brands and categories later.
 
     log-loss is the cross-entropy −Σ_b y(b) · log q(b) of a user's later shares y under the prediction q, which is mixed
@@ -95,7 +95,7 @@ def measure_properties(
     inputs: Mapping[str, Float[np.ndarray, "users _"]],
     *,
     seed: int,
-) -> list[Measured]:
+) -> list[Foretold]:
     """Return how often a logistic regression tells each property of ``users`` from each input, cross-validated.
 
     Properties are the columns of text of 2 to :data:`MOST_CLASSES` values, of the users who have one; values of fewer
@@ -129,7 +129,7 @@ def measure_properties(
     return found
 
 
-def as_table(found: list[Measured]) -> str:
+def as_table(found: list[Foretold]) -> str:
     """Return the rows as a Markdown table."""
     lines = [
         "| about | measure | predictor | mean (95 %) | first less it (95 %) | p | users |",
@@ -198,11 +198,11 @@ def _of_block(
     return np.where(measured, loss, np.nan), np.where(measured, hit, np.nan)
 
 
-def _compared(about: str, measure: str, numbers: Mapping[str, PerUser], *, seed: int) -> list[Measured]:
+def _compared(about: str, measure: str, numbers: Mapping[str, PerUser], *, seed: int) -> list[Foretold]:
     """Return a row for each predictor, the first compared with each of the others."""
     first = next(iter(numbers.values()))
     return [
-        Measured(
+        Foretold(
             about=about,
             predictor=name,
             measure=measure,

@@ -14,75 +14,9 @@ from gnn.habits import allowed_purchases, at_level, habits, price_bands
 from gnn.preferences import Allowed, allowed, counted, preferences, preferences_by_id, shares
 from gnn.segments import NOBODY, segment_names, segments, unit_rows, user_embeddings
 from kg.graph import Graph
-from loaders.errors import InputError
 
 ATTRIBUTES = 64
 """Categories whose shares are in a user's vector: the largest of the population."""
-
-
-@dataclass(frozen=True)
-class Profile:
-    """One user at one moment, by her purchases of what is not sensitive; None where nobody knows."""
-
-    user: str
-    """Id of the user."""
-
-    purchases: int
-    """Number of her purchases."""
-
-    products: int
-    """Number of different products among them."""
-
-    shopping_days: int | None
-    """Days (UTC) on which she bought something."""
-
-    first_at: int | None
-    """Her first purchase (seconds, UTC)."""
-
-    last_at: int | None
-    """Her last purchase (seconds, UTC)."""
-
-    recency_days: float | None
-    """Days since her last purchase."""
-
-    days_a_week: float | None
-    """Frequency: shopping days a week since her first purchase, or in one week if that is less long ago."""
-
-    rhythm_days: float | None
-    """Basket rhythm: median of the days from one shopping day to the next."""
-
-    spend: float | None
-    """What she paid in all, in the shop's currency."""
-
-    spend_a_day: float | None
-    """What she paid on a shopping day, on average."""
-
-    deals: float | None
-    """Deal seeking: share of her purchases paid at 90 % or less of the product's usual price."""
-
-    loyalty: float | None
-    """Share of her top brand among her purchases that have a brand."""
-
-    top_brand: str | None
-    """Name of that brand."""
-
-    variety: float | None
-    """Exponential of the entropy of her categories: how many equal ones would be as varied."""
-
-    own_label: float | None
-    """Share of own-label products among her purchases."""
-
-    segment: int | None
-    """Number of her segment, 0 being the largest."""
-
-    segment_name: str | None
-    """What her segment over-buys."""
-
-    preferences: pl.DataFrame
-    """``target, kind, weight, lift, purchases, last_at``: brands and categories she prefers, most telling first."""
-
-    price_bands: pl.DataFrame
-    """``category, purchases, mean_paid, quantile, band``: what she pays by category, most purchases first."""
 
 
 @dataclass(frozen=True)
@@ -90,8 +24,8 @@ class Profiles:
     """All users at one moment."""
 
     users: pl.DataFrame
-    """``user`` (id) and the numbers of :class:`Profile`, a row for each user who bought something that may be spoken
-    of, in the order of the graph."""
+    """``user`` (id), the numbers that ``docs/profiles.md`` defines, and the segment; a row for each user who bought
+    something that may be spoken of, in the order of the graph. Null is what nobody knows."""
 
     preferences: pl.DataFrame
     """``source`` (user)``, target, kind, weight, lift, purchases, last_at``."""
@@ -116,17 +50,6 @@ class Profiles:
 
     now: int
     """The moment (seconds, UTC); nothing later is known."""
-
-    def of(self, user: str) -> Profile:
-        """Return the profile of one user; raise where she bought nothing that may be spoken of."""
-        rows = self.users.filter(pl.col("user") == user)
-        if rows.is_empty():
-            raise InputError(f"user {user!r} bought nothing that a profile may speak of; give another user")
-        return Profile(
-            **rows.row(0, named=True),
-            preferences=self.preferences.filter(pl.col("source") == user).drop("source"),
-            price_bands=self.price_bands.filter(pl.col("user") == user).drop("user"),
-        )
 
 
 @dataclass(frozen=True)

@@ -135,6 +135,11 @@ def joined(blocks: Sequence[Related]) -> Related:
     )
 
 
+def related_products(edges: pl.DataFrame) -> Int[np.ndarray, " products"]:
+    """Return the sorted positions of the products that ``RELATED`` edges join: those that are ranked."""
+    return np.unique(np.concatenate([edges["source"].to_numpy(), edges["target"].to_numpy()]))
+
+
 def related_matrix(
     edges: pl.DataFrame, products: Int[np.ndarray, " products"], *, column: str = "weight"
 ) -> sparse.csr_array:

@@ -13,7 +13,7 @@ from gnn.config import ClosedFormConfig, HistoryConfig, RelatedConfig
 from gnn.history import Weighing, trend
 from gnn.model import Content, Range, Space
 from gnn.ranking import Recommender, RelatedRecommender
-from gnn.related import related_edges
+from gnn.related import Related, related_edges
 from gnn.task import Task, weigh
 
 WEIGHT = Range(LEAST_WEIGHT, 5.0, log=True)
@@ -82,16 +82,24 @@ class SearchedForm:
 
     def fit(self, task: Task, content: Content, *, seed: int) -> Recommender:  # noqa: ARG002
         """Return the edges learned from what ``task`` knows; there is no chance in it."""
-        base = fit_base(task, content.features(task), self.closed_form, times_known=content.times_known)
-        related = related_edges(
-            base,
-            per_product=self.related.per_product,
-            factor=trend_of(task, content, self.related) ** self.related.trend,
-            own=self.related.own if task.repeat else 0.0,
-            with_shares=False,
-        )
+        related, _ = related_by_form(task, content, self.closed_form, self.related, with_shares=False)
         history = weigh(task, Weighing.of(self.history, times_known=content.times_known))
         return RelatedRecommender(self.name, history, related.matrix(len(task.products)))
+
+
+def related_by_form(
+    task: Task, content: Content, form: ClosedFormConfig, config: RelatedConfig, *, with_shares: bool
+) -> tuple[Related, str]:
+    """Return the ``RELATED`` of the closed form alone, and how it was found."""
+    base = fit_base(task, content.features(task), form, times_known=content.times_known)
+    related = related_edges(
+        base,
+        per_product=config.per_product,
+        factor=trend_of(task, content, config) ** config.trend,
+        own=config.own if task.repeat else 0.0,
+        with_shares=with_shares,
+    )
+    return related, base.way
 
 
 def trend_of(task: Task, content: Content, config: RelatedConfig) -> Float[np.ndarray, " products"]:

@@ -12,7 +12,7 @@ from kg.cypher import read_query
 from kg.explain import ALL_ROWS, Explanation, explain, score_parameters
 from kg.graph import RunRecord
 from kg.lookup import require_product, require_user
-from kg.recommend import recommend
+from kg.recommend import purchases_before, recommend
 from kg.store import GraphStore
 from loaders.schemas import YEAR_10000
 
@@ -173,13 +173,6 @@ def recommended(store: GraphStore, *, user: str, run: RunRecord) -> pl.DataFrame
     """Return what the last export of ``run`` gave ``user``: ``product, name, rank, score``."""
     text = read_query("recommended", dialect=store.dialect)
     return store.query(text, {"user": user, "run": run.name, "limit": ALL_ROWS})
-
-
-def purchases_before(store: GraphStore, *, user: str, moment: int) -> int:
-    """Return how many purchases ``user`` made before ``moment`` (seconds, UTC)."""
-    text = read_query("profile_purchases", dialect=store.dialect)
-    rows = store.query(text, {"user": user, "now": float(moment), "limit": 1})
-    return 0 if rows.is_empty() else int(rows["purchases"][0])
 
 
 def weighed_purchases(store: GraphStore, *, users: list[str], run: RunRecord) -> pl.DataFrame:

@@ -50,7 +50,7 @@ class RecommendConfig:
 
 
 @dataclass(frozen=True)
-class Page:
+class Recommendations:
     """What was recommended to whom, and why."""
 
     heading: str
@@ -76,6 +76,13 @@ def recommend(store: GraphStore, *, user: str, run: RunRecord, limit: int) -> pl
     return store.query(read_query("recommend", dialect=store.dialect), _user_values(user, run, limit=limit))
 
 
+def purchases_before(store: GraphStore, *, user: str, moment: int) -> int:
+    """Return how many purchases ``user`` made before ``moment`` (seconds, UTC)."""
+    text = read_query("profile_purchases", dialect=store.dialect)
+    rows = store.query(text, {"user": user, "now": float(moment), "limit": 1})
+    return 0 if rows.is_empty() else int(rows["purchases"][0])
+
+
 def recommend_with_basket(store: GraphStore, *, basket: Sequence[str], run: RunRecord, limit: int) -> pl.DataFrame:
     """Return ``product``, ``name`` and ``score`` of the best products for a visitor with this basket, best first.
 
@@ -95,23 +102,26 @@ def require_basket(store: GraphStore, basket: Sequence[str]) -> None:
         require_product(store, product)
 
 
-def page_for_user(store: GraphStore, *, user: str, run: RunRecord, limit: int) -> Page:
+def page_for_user(store: GraphStore, *, user: str, run: RunRecord, limit: int) -> Recommendations:
     """Return the recommendations for a user, or where no purchase of hers leads anywhere, what most people bought."""
     rows = recommend(store, user=user, run=run, limit=limit)
     # A time that nobody knows is 0.
     counted = f"purchases before {date_text(run.now)}" if run.now > 1 else "all purchases"
     heading = f"For user {one_line(user)} (run {one_line(run.name)}, {counted})"
-    newer = _purchases(store, user, now=float(YEAR_10000)) - _purchases(store, user, now=float(run.now))
+    before, all_of_hers = (purchases_before(store, user=user, moment=moment) for moment in (run.now, YEAR_10000))
+    newer = all_of_hers - before
     if newer:
         heading += f"\n{newer} of her purchases are not before that and do not count; --now MOMENT counts them."
     if rows.is_empty():
         heading += "\nNo purchase of hers leads to a product, so these are the products that most people bought."
         text = read_query("list_popular", dialect=store.dialect)
         values: dict[str, Value] = {"run": run.name, "now": float(run.now), "limit": limit}
-        return Page(heading, store.query(text, values), [], with_values(text, store.stored_values(text, values)))
+        return Recommendations(
+            heading, store.query(text, values), [], with_values(text, store.stored_values(text, values))
+        )
     text = read_query("recommend", dialect=store.dialect)
     why = read_query("explain_score", dialect=store.dialect)
-    return Page(
+    return Recommendations(
         heading=heading,
         rows=rows,
         reasons=_reasons(store, rows, why, lambda product: score_parameters(user, product, run, limit=1)),
@@ -119,13 +129,13 @@ def page_for_user(store: GraphStore, *, user: str, run: RunRecord, limit: int) -
     )
 
 
-def page_for_basket(store: GraphStore, *, basket: Sequence[str], run: RunRecord, limit: int) -> Page:
+def page_for_basket(store: GraphStore, *, basket: Sequence[str], run: RunRecord, limit: int) -> Recommendations:
     """Return the recommendations for a visitor."""
     rows = recommend_with_basket(store, basket=basket, run=run, limit=limit)
     text = read_query("recommend_with_basket", dialect=store.dialect)
     why = read_query("explain_with_basket", dialect=store.dialect)
     own: dict[str, Value] = {"basket": list(basket), "run": run.name, "exponent": run.exponent, "limit": 1}
-    return Page(
+    return Recommendations(
         heading=f"For a basket of {len(basket)} (run {one_line(run.name)})",
         rows=rows,
         reasons=_reasons(store, rows, why, lambda product: {**own, "product": product}),
@@ -133,7 +143,7 @@ def page_for_basket(store: GraphStore, *, basket: Sequence[str], run: RunRecord,
     )
 
 
-def page_text(page: Page) -> str:
+def page_text(page: Recommendations) -> str:
     """Return the page for a terminal."""
     if page.rows.is_empty():
         table = "Nothing: no RELATED edge of the run leads from here to another product."
@@ -188,11 +198,6 @@ def _user_values(user: str, run: RunRecord, *, limit: int) -> dict[str, Value]:
 def _basket_values(basket: Sequence[str], run: RunRecord, *, limit: int) -> dict[str, Value]:
     weighing: dict[str, Value] = {"run": run.name, "exponent": run.exponent, "repeat": run.repeat}
     return {"basket": list(basket), **weighing, "limit": limit}
-
-
-def _purchases(store: GraphStore, user: str, *, now: float) -> int:
-    rows = store.query(read_query("profile_purchases"), {"user": user, "now": now, "limit": 1})
-    return 0 if rows.is_empty() else int(rows["purchases"][0])
 
 
 def _reasons(

@@ -309,11 +309,11 @@ def test_the_explanations_of_a_run_are_measured_and_written(place: Path, command
     assert found["truths"][0]["drop"]["value"] == found["truths"][0]["kept"]["value"] == pytest.approx(1.0)
     assert found["stability"]["value"] == 1.0
     assert found["part_counts"]["bought"] == 2
-    assert [(each["judge"], each["explains"]) for each in found["verdicts"][:2]] == [
+    assert [(each["judge"], each["explains"]) for each in found["agreements"][:2]] == [
         ("sampling Shapley", "score"),
         ("LIME", "score"),
     ]
-    assert found["verdicts"][0]["apart"]["value"] == pytest.approx(0.0, abs=1e-12)
+    assert found["agreements"][0]["apart"]["value"] == pytest.approx(0.0, abs=1e-12)
     assert "| our contributions | 100.0 ± 0.0 |" in shown
     assert "- Coverage: 75.0 % of 4 recommended pairs" in shown
 

@@ -301,7 +301,9 @@ def test_a_folder_that_is_no_delivery_is_never_replaced(place: Path, tmp_path: P
     (tmp_path / "thesis.txt").write_text("years of work", encoding="utf-8")
     run = place / "runs" / "synthetic"
     for out in (tmp_path, tmp_path / "thesis.txt", run):
-        with pytest.raises(InputError, match="is there and is no delivery, so it is not replaced; give another --out"):
+        with pytest.raises(
+            InputError, match="is there and is no delivery of ranked edges, so it is not replaced; give another --out"
+        ):
             export_run(run_of(place), ExportConfig(run="synthetic", out=str(out), to_graph=False))
     assert (tmp_path / "thesis.txt").exists()
     assert (run / "report.json").exists()

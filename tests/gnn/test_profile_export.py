@@ -95,7 +95,9 @@ def test_the_same_run_delivers_the_same_files(folder: RunFolder, tmp_path: Path)
 
 def test_a_folder_of_something_else_is_not_replaced(folder: RunFolder, tmp_path: Path) -> None:
     (tmp_path / "letters.txt").write_text("dear")
-    with pytest.raises(InputError, match="holds no profiles, so it is not replaced; give another --out"):
+    with pytest.raises(
+        InputError, match="is there and is no delivery of profiles, so it is not replaced; give another --out"
+    ):
         export_profiles(folder, out=str(tmp_path), to_graph=False, password_file=None)
     assert (tmp_path / "letters.txt").read_text() == "dear"
 

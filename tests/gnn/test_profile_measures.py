@@ -10,14 +10,14 @@ import pytest
 
 from gnn.config import ProfileConfig
 from gnn.preferences import allowed
-from gnn.profile_measures import FLOOR, Measured, as_table, measure_properties, measure_shares
+from gnn.profile_measures import FLOOR, Foretold, as_table, measure_properties, measure_shares
 from loaders.tables import check_shop
 from tests.gnn.shops import DAY, graph_of
 
 PRODUCTS = pl.DataFrame({"product_id": ["a", "b", "c", "d"], "brand": ["A", "B", "C", "D"]})
 
 
-def measured(known: list[tuple[str, str]], later: list[tuple[str, str]]) -> dict[tuple[str, str], Measured]:
+def measured(known: list[tuple[str, str]], later: list[tuple[str, str]]) -> dict[tuple[str, str], Foretold]:
     rows = [(user, product, DAY) for user, product in known] + [(user, product, 3 * DAY) for user, product in later]
     # A line a moment apart from the next, for those of one moment are one purchase.
     bought = pl.DataFrame(rows, schema=["user_id", "product_id", "at"], orient="row").with_columns(

@@ -17,7 +17,6 @@ from gnn.preferences import allowed, counted
 from gnn.profiles import Learned, Profiles, make_profiles, user_vectors
 from gnn.segments import NOBODY, segment_names, segments, unit_rows, user_embeddings
 from kg.graph import Graph
-from loaders.errors import InputError
 from loaders.synthetic import THEMES, synthetic_shop
 from loaders.tables import check_shop
 from tests.gnn.shops import DAY, graph_of, matrix
@@ -173,14 +172,14 @@ def test_segments_are_the_planted_tastes_and_named_by_them(made: Graph, profiles
     assert np.mean(right) > 0.97
 
 
-def test_a_profile_of_one_user_holds_her_rows(made: Graph, profiles: Profiles) -> None:
-    found = profiles.of("u007")
+def test_the_tables_hold_the_rows_of_one_user(made: Graph, profiles: Profiles) -> None:
+    found = profiles.users.row(by_predicate=pl.col("user") == "u007", named=True)
     own = made.bought.filter(pl.col("user") == made.users["id"].to_list().index("u007"))
-    assert (found.purchases, found.spend) == (len(own), pytest.approx(own["spend"].sum()))
-    assert set(found.preferences["kind"]) == {"Brand", "Category"}
+    assert (found["purchases"], found["spend"]) == (len(own), pytest.approx(own["spend"].sum()))
+    assert set(profiles.preferences.filter(pl.col("source") == "u007")["kind"]) == {"Brand", "Category"}
     assert profiles.vectors.shape == (len(profiles.users), profiles.parts["embedding"][1])
-    with pytest.raises(InputError, match="user 'eve' bought nothing that a profile may speak of"):
-        profiles.of("eve")
+    # Who bought nothing that may be spoken of has no row.
+    assert "eve" not in profiles.users["user"]
 
 
 def test_blocked_words_leave_no_trace_in_any_table(made: Graph) -> None:

@@ -217,15 +217,6 @@ def product_buyers(known: Known, values: Values) -> pl.DataFrame:
     return total.select("product", "purchases", "buyers")
 
 
-def profile_brands(known: Known, values: Values) -> pl.DataFrame:
-    return _by(known.purchases(values).join(known.brands, on="product"), "brand")
-
-
-def profile_categories(known: Known, values: Values) -> pl.DataFrame:
-    level = known.categories.filter(pl.col("level") == values["level"])
-    return _by(known.purchases(values).join(level, on="product"), "category")
-
-
 def profile_preferences(known: Known, values: Values) -> pl.DataFrame:
     own = known.preferred.filter(pl.col("source") == values["user"])
     level = pl.col("target").replace_strict(known.levels, default=None, return_dtype=pl.Int64)
@@ -336,8 +327,6 @@ ANSWERS: dict[str, Callable[[Known, Values], pl.DataFrame]] = {
         list_runs,
         list_users,
         product_buyers,
-        profile_brands,
-        profile_categories,
         profile_preferences,
         profile_product_brands,
         profile_product_categories,

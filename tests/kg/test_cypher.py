@@ -60,4 +60,4 @@ def test_a_schema_is_split_into_statements_without_comments() -> None:
 def test_the_schema_is_no_question() -> None:
     assert "explain_score" in query_names()
     assert not [name for name in query_names() if name.startswith("schema")]
-    assert purpose(read_query("profile_brands")) == "The brands this user buys most."
+    assert purpose(read_query("find_user")) == "Whether the graph has this user."

@@ -247,35 +247,38 @@ def test_a_product_without_brand_or_category_has_no_such_evidence(store: GraphSt
     assert found.score == 0.0
 
 
-@pytest.mark.parametrize("name", query_names())
-def test_every_query_says_its_purpose_and_parameters_and_runs(loaded: GraphStore, name: str) -> None:
-    loaded.write_results("RECOMMENDED", RECOMMENDED, run=FIRST_RUN)
+@pytest.fixture
+def whole(loaded: GraphStore) -> GraphStore:
+    """Return the store with edges of every kind that a run writes."""
     preferred = pl.DataFrame({"source": ["ann"], "target": ["Leaf"], "kind": ["Brand"], "weight": [0.5], "lift": [2.0]})
+    loaded.write_results("RECOMMENDED", RECOMMENDED, run=FIRST_RUN)
     loaded.write_results("PREFERS", preferred.with_columns(purchases=1, last_at=0), run=FIRST_RUN)
-    text = read_query(name, dialect=loaded.dialect)
+    return loaded
+
+
+@pytest.mark.parametrize("name", query_names())
+def test_every_query_says_its_purpose_and_parameters_and_runs(whole: GraphStore, name: str) -> None:
+    text = read_query(name, dialect=whole.dialect)
     first, second = text.split("\n")[:2]
     assert first.startswith("// ")
     assert purpose(text).endswith(".")
     assert second.startswith("// $")
     parameters = parameters_of(text)
     assert {word.strip("$,.;()") for word in second.split() if word.startswith("$")} == parameters
-    rows = loaded.query(text, {parameter: VALUES[parameter] for parameter in parameters})
+    rows = whole.query(text, {parameter: VALUES[parameter] for parameter in parameters})
     assert len(rows) > 0
     assert "ORDER BY" in text
     assert text.rstrip().endswith("LIMIT $limit")
 
 
 @pytest.mark.parametrize("name", query_names())
-def test_an_answer_without_rows_has_the_types_of_one_with_rows(loaded: GraphStore, name: str) -> None:
-    loaded.write_results("RECOMMENDED", RECOMMENDED, run=FIRST_RUN)
-    preferred = pl.DataFrame({"source": ["ann"], "target": ["Leaf"], "kind": ["Brand"], "weight": [0.5], "lift": [2.0]})
-    loaded.write_results("PREFERS", preferred.with_columns(purchases=1, last_at=0), run=FIRST_RUN)
-    text = read_query(name, dialect=loaded.dialect)
+def test_an_answer_without_rows_has_the_types_of_one_with_rows(whole: GraphStore, name: str) -> None:
+    text = read_query(name, dialect=whole.dialect)
     values = {key: VALUES[key] for key in parameters_of(text)}
     nobody = {key: "nobody" for key in ("user", "product", "because", "run") if key in values}
     nobody |= {key: ["nobody"] for key in ("users", "basket") if key in values}
-    full = loaded.query(text, values)
-    empty = loaded.query(text, {**values, **nobody})
+    full = whole.query(text, values)
+    empty = whole.query(text, {**values, **nobody})
     # The lists of users, products and runs ask for nobody, and are never empty.
     assert dict(empty.schema) == dict(full.schema)
     assert pl.Null not in full.schema.values()

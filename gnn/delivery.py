@@ -1,0 +1,58 @@
+"""Writes a folder that is delivered: whole or not at all, never over something that is no delivery."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from gnn.run import put_in_place
+from loaders.errors import InputError
+
+MANIFEST = "manifest.json"
+
+
+@contextmanager
+def new_delivery(folder: Path, *, of: str, part: str) -> Iterator[Path]:
+    """Give a folder to write to, which takes the place of ``folder`` only when the block ends without an error.
+
+    ``part`` is the entry of the manifest by which an earlier delivery ``of`` this kind is known: anything else that is
+    at the place would be deleted, so it is refused.
+    """
+    if folder.exists() and not _is_delivery(folder, part) and (not folder.is_dir() or any(folder.iterdir())):
+        raise InputError(
+            f"{str(folder)!r} is there and is no delivery of {of}, so it is not replaced; give another --out"
+        )
+    beside = folder.with_name(f".{folder.name}.part")
+    shutil.rmtree(beside, ignore_errors=True)
+    beside.mkdir(parents=True)
+    try:
+        yield beside
+        put_in_place(beside, folder)
+    finally:
+        shutil.rmtree(beside, ignore_errors=True)
+
+
+def write_file(file: Path, content: bytes) -> dict[str, object]:
+    """Write a file and return what the manifest says of it.
+
+    Of bytes, not by the library that made them: polars reports a full disk as a ComputeError.
+    """
+    file.write_bytes(content)
+    return {"file": file.name, "sha256": hashlib.sha256(content).hexdigest()}
+
+
+def write_manifest(folder: Path, page: dict[str, object]) -> None:
+    """Write what a delivery is made of."""
+    (folder / MANIFEST).write_text(json.dumps(page, indent=2) + "\n", encoding="utf-8")
+
+
+def _is_delivery(folder: Path, part: str) -> bool:
+    """Return whether the manifest in ``folder`` is of such a delivery; the folder of a run has another."""
+    try:
+        return part in json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return False
