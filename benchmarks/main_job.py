@@ -24,6 +24,7 @@ import tyro
 from scipy.sparse import csr_array
 
 from gnn.history import Weighing, history_weights
+from gnn.profile_export import export_profiles
 from gnn.ranking import Ranked, best_products
 from gnn.related import related_matrix, related_products
 from gnn.run import RunFolder
@@ -138,6 +139,15 @@ def query_rows(config: BenchmarkConfig) -> list[tuple[str, str, str]]:
     ]
 
 
+def profile_rows(config: BenchmarkConfig) -> list[tuple[str, str, str]]:
+    """Return the row about making and writing the profiles of all users; the store is read for it too."""
+    folder = RunFolder.open(config.runs, config.run)
+    with tempfile.TemporaryDirectory() as place:
+        make = partial(export_profiles, folder, out=f"{place}/profiles", to_graph=False, password_file=None)
+        seconds = timed(make)[1] / 1000
+    return [("profiles of all users, to files", f"{seconds:.1f} s", "60 s")]
+
+
 def rank_one(history: csr_array, related: csr_array, user: int) -> Ranked:
     """Return the best 100 products of one user by the sparse product."""
     return best_products((history[[user]] @ related).toarray(), k=100)
@@ -149,7 +159,7 @@ def main() -> None:
     report = json.loads((Path(config.runs) / config.run / "report.json").read_text())
     rows = [(f"main job: {stage}", f"{seconds:.1f} s", "-") for stage, seconds in report["seconds"].items()]
     rows.append(("main job: all stages", f"{sum(report['seconds'].values()):.1f} s", "600 s"))
-    rows += query_rows(config)
+    rows += query_rows(config) + profile_rows(config)
     if config.start:
         rows += start_rows(config)
     width = max(len(name) for name, _, _ in rows)

@@ -44,7 +44,8 @@ def habits(purchases: pl.DataFrame, graph: Graph, may: Allowed, *, now: int, con
     times = pl.col("at").filter(pl.col("at") > 0)
     weeks = ((now - times.min()) / (7 * SECONDS_PER_DAY)).clip(lower_bound=1.0)
     days = (times // DAY).n_unique()
-    bargain = pl.col("paid") <= CHEAPER * pl.col("usual")
+    # Where all is free, nothing is a deal.
+    bargain = (pl.col("paid") <= CHEAPER * pl.col("usual")) & (pl.col("usual") > 0)
     rows = purchases.group_by("user", maintain_order=True).agg(
         pl.len().cast(pl.Int64).alias("purchases"),
         pl.col("product").n_unique().cast(pl.Int64).alias("products"),
@@ -78,9 +79,9 @@ def at_level(may: Allowed, *, level: int) -> pl.DataFrame:
 def price_bands(purchases: pl.DataFrame, may: Allowed, *, config: ProfileConfig) -> pl.DataFrame:
     """Return ``user, category, purchases, mean_paid, quantile, band``: what each user pays, by category.
 
-    ``quantile`` is the part of the category's products whose usual price is below her mean price for one, those equal
-    to it counting half; a third of 0 to 1 each is the band low, middle and high. Only where both she has
-    ``least_priced`` priced purchases in the category and the category has as many priced products.
+    ``quantile`` is the part of the category's products, of those that anybody bought, whose usual price is below her
+    mean price for one, those equal to it counting half; a third of 0 to 1 each is the band low, middle and high. Only
+    where both she has ``least_priced`` priced purchases in the category and the category has as many priced products.
     """
     members = at_level(may, level=config.level)
     usual = purchases.drop_nulls("usual").unique("product").select("product", "usual").join(members, on="product")

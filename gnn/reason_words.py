@@ -101,9 +101,7 @@ def answer_texts(answer: Answer) -> list[str]:
     if not answer.purchases:
         texts.append("She bought nothing before that moment, so nothing of hers can speak for a product.")
     elif answer.popular:
-        texts.append(
-            f"Her {_count(answer.purchases, 'purchase')} lead to no product: she bought none that the run ranks."
-        )
+        texts.append(f"Her {_count(answer.purchases, 'purchase')} lead to no product that she has not bought.")
     if answer.popular:
         texts.append("In the place of reasons of her own: what most users bought before that moment.")
     return texts
