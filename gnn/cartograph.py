@@ -118,7 +118,7 @@ class Cartograph:
         """
         if self.edges.passes:
             return next(self.fit_each(task, content, (self.edges,), seed=seed, record=record))
-        related, way = related_by_form(task, content, self.closed_form, self.related, with_shares=True)
+        related, way = related_by_form(task, content, self.closed_form, self.related)
         return self._finished(task, content, related, way)
 
     def fit_each(
