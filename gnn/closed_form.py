@@ -75,25 +75,35 @@ class Dense:
 
 @dataclass(frozen=True)
 class Woodbury:
-    """P = (I - Zᵀ (ridge · I + Z Zᵀ)⁻¹ Z) / ridge, where Z stacks purchases and features: small if they are few."""
+    """P = (I - Z (ridge · I + Zᵀ Z)⁻¹ Zᵀ) / ridge, where Z has a column for each user and feature: small if few."""
 
     way: str
     left: sparse.csr_array
-    """The sparse columns of Zᵀ: purchases and sparse features, products × rows of Z."""
+    """The sparse columns of Z: purchases and sparse features, products × columns."""
 
     dense_left: Tensor
     """Its other columns: dense features, which a sparse product would be slow with."""
 
-    right: Tensor
-    """(ridge · I + Z Zᵀ)⁻¹ Z, rows of Z × products."""
+    small_inverse: Tensor
+    """(ridge · I + Zᵀ Z)⁻¹, columns of Z × columns of Z."""
 
     ridge: float
     diagonal: Float[np.ndarray, " products"]
 
+    @cached_property
+    def right(self) -> Tensor:
+        """(ridge · I + Zᵀ Z)⁻¹ Zᵀ, columns of Z × products: made when rows are asked for, as it is most of the work."""
+        split = self.left.shape[1]
+        # Sparse times dense: purchases are few.
+        by_sparse = (_as_tensor(self.left) @ self.small_inverse[:split]).T
+        return by_sparse + self.small_inverse[:, split:] @ self.dense_left.T
+
     def rows(self, start: int, stop: int) -> Float[np.ndarray, "rows products"]:
         """Return these rows of P."""
-        own = (_as_tensor(self.left[start:stop]), self.dense_left[start:stop])
-        block = self._through(*own).numpy()
+        split = self.left.shape[1]
+        through = _as_tensor(self.left[start:stop]) @ self.right[:split]
+        through += self.dense_left[start:stop] @ self.right[split:]
+        block = through.numpy()
         block *= np.float32(-1.0 / self.ridge)
         block[np.arange(stop - start), np.arange(start, stop)] += np.float32(1.0 / self.ridge)
         return block
@@ -101,21 +111,21 @@ class Woodbury:
     def after(self, weights: sparse.csr_array) -> Float[np.ndarray, "rows products"]:
         """Return ``weights`` (rows × products, 32 bits) times P."""
         # Dense: a user's purchases lead to nearly all other users.
-        own = (torch.from_numpy((weights @ self.left).toarray()), _as_tensor(weights) @ self.dense_left)
-        product: np.ndarray = weights.toarray() - self._through(*own).numpy()
+        own = torch.cat([torch.from_numpy((weights @ self.left).toarray()), _as_tensor(weights) @ self.dense_left], 1)
+        product: np.ndarray = weights.toarray() - self._back((own @ self.small_inverse).T).numpy().T
         return product / np.float32(self.ridge)
 
     def times(self, features: Float[np.ndarray, "products features"]) -> Float[np.ndarray, "products features"]:
         """Return P times ``features``."""
-        spread = self.right @ torch.from_numpy(features)
-        split = self.left.shape[1]
-        through = _as_tensor(self.left) @ spread[:split] + self.dense_left @ spread[split:]
-        product: np.ndarray = (features - through.numpy()) / np.float32(self.ridge)
+        given = torch.from_numpy(features)
+        own = torch.cat([_as_tensor(sparse.csr_array(self.left.T)) @ given, self.dense_left.T @ given])
+        product: np.ndarray = (features - self._back(self.small_inverse @ own).numpy()) / np.float32(self.ridge)
         return product
 
-    def _through(self, left: Tensor, dense_left: Tensor) -> Tensor:
+    def _back(self, small: Float[Tensor, "columns any"]) -> Float[Tensor, "products any"]:
+        """Return Z times ``small``."""
         split = self.left.shape[1]
-        return left @ self.right[:split] + dense_left @ self.right[split:]
+        return _as_tensor(self.left) @ small[:split].contiguous() + self.dense_left @ small[split:]
 
 
 Inverse = Dense | Woodbury
@@ -248,22 +258,39 @@ def _add_gram(gram: np.ndarray, features: sparse.csr_array | np.ndarray, weight:
 
 
 def _woodbury(bought: sparse.csr_array, similarities: Sequence[Similarity], *, ridge: float) -> Woodbury:
-    """Invert the smaller matrix ridge · I + Z Zᵀ, in 64 bits; all else is in 32."""
+    """Invert the smaller matrix ridge · I + Zᵀ Z, in 64 bits; all else is in 32."""
     num_products = bought.shape[1]
     roots = [np.sqrt(s.weight) * s.features for s in similarities if not isinstance(s.features, np.ndarray)]
     left = sparse.csr_array(sparse.hstack([bought.T, *roots], format="csr"), dtype=np.float32)
     dense = [np.sqrt(s.weight) * s.features for s in similarities if isinstance(s.features, np.ndarray)]
     dense_left = torch.from_numpy(np.hstack([np.empty((num_products, 0), np.float32), *dense]).astype(np.float32))
-    stacked = torch.cat([torch.from_numpy(left.toarray()), dense_left], dim=1)
-    small = (stacked.T @ stacked).double()
+    small = _small_gram(left, dense_left).double()
     small.diagonal().add_(ridge)
     factor, failed = torch.linalg.cholesky_ex(small)
     if failed:
         raise InputError(SINGULAR.format(ridge))
-    right = torch.cholesky_inverse(factor).float() @ stacked.T
-    diagonal = (1.0 - (stacked * right.T).sum(1).numpy()) / ridge
-    way = f"by Woodbury, {stacked.shape[1]} users and features for {num_products} products"
-    return Woodbury(way, left, dense_left, right, ridge, diagonal.astype(np.float32))
+    del small
+    inverse = torch.cholesky_inverse(factor).float()
+    factor = factor.float()
+    diagonal = np.empty(num_products, dtype=np.float32)
+    for start in range(0, num_products, BLOCK_PRODUCTS):
+        some = slice(start, start + BLOCK_PRODUCTS)
+        columns = torch.cat([torch.from_numpy(left[some].toarray()), dense_left[some]], dim=1).T
+        half = torch.linalg.solve_triangular(factor, columns, upper=False)
+        diagonal[some] = (1.0 - half.square().sum(0).numpy()) / ridge
+    way = f"by Woodbury, {len(inverse)} users and features for {num_products} products"
+    return Woodbury(way, left, dense_left, inverse, ridge, diagonal)
+
+
+def _small_gram(left: sparse.csr_array, dense_left: Tensor) -> Float[Tensor, "columns columns"]:
+    """Return Zᵀ Z, by sparse products where Z is sparse."""
+    transposed = _as_tensor(sparse.csr_array(left.T))
+    split, across = left.shape[1], transposed @ dense_left
+    small = torch.empty(split + dense_left.shape[1], split + dense_left.shape[1])
+    small[:split, :split] = transposed @ torch.from_numpy(left.toarray())
+    small[:split, split:], small[split:, :split] = across, across.T
+    small[split:, split:] = dense_left.T @ dense_left
+    return small
 
 
 def _through(
