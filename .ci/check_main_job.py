@@ -5,20 +5,16 @@ from __future__ import annotations
 import hashlib
 import json
 import sys
-import time
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import polars as pl
 
-from gnn.history import Weighing, history_weights
-from gnn.related import related_matrix, related_products
+from benchmarks.exact_sums import add_up
 from gnn.run import RunFolder
-from kg.build import build_graph, results_by_position
 from kg.cypher import parameters_of, query_names, read_query
 from kg.explain import ALL_ROWS, explain, score_parameters
-from kg.graph import GraphTables, RunRecord
+from kg.graph import RunRecord
 from kg.recommend import recommend
 from kg.schema import SHARES
 from kg.store import GraphStore, open_store
@@ -97,7 +93,10 @@ def check_cypher(folder: Path) -> None:
                 found = store.query(text, {key: values[key] for key in parameters_of(text)})
                 if not same_rows(found, ANSWERS[name](known, values).head(10)):
                     sys.exit(f"{name} for user {user} and product {best} is not what the tables say")
-        check_sums(store, tables, related, delivered, run)
+        sums = add_up(store, tables, related, delivered, run, pairs=SUMMED, seed=0)
+        if not sums.exact:
+            sys.exit(f"explanations do not add up to their scores: {sums}")
+        print(sums)
     print("Cypher finds the delivered lists, their explanations add up, and every query file answers as the tables do")
 
 
@@ -114,44 +113,6 @@ def check_reason(store: GraphStore, edge: dict[str, Any], run: RunRecord) -> Non
         sys.exit(f"{whole} adds {row['contribution'] / edge['score']} of the score, not {edge['reason_share']}")
     if row[edge["reason_kind"]] < max(row[share] for share in SHARES) - 1e-9:
         sys.exit(f"{whole} is of the kind {edge['reason_kind']}, and another share is larger")
-
-
-def check_sums(
-    store: GraphStore, tables: GraphTables, related: pl.DataFrame, delivered: pl.DataFrame, run: RunRecord
-) -> None:
-    """Exit unless rows of 1,000 pairs, ranked or not, add up to the sparse product, and their shares to each row."""
-    graph = build_graph(tables)
-    edges = results_by_position(related, graph, relation="RELATED")
-    products = related_products(edges)
-    weighing = Weighing(exponent=run.exponent, half_life=run.half_life)
-    known = graph.bought.filter(pl.col("at") < run.now)
-    history = history_weights(known, products=products, num_users=len(graph.users), weighing=weighing, now=run.now)
-
-    ids = graph.products["id"].gather(products)
-    ranked = delivered.sample(SUMMED // 2, seed=0)
-    rng = np.random.default_rng(0)
-    users = ranked["user_id"].to_list() + rng.choice(graph.users["id"].to_numpy(), SUMMED // 2).tolist()
-    wanted = ranked["product_id"].to_list() + rng.choice(ids.to_numpy(), SUMMED // 2).tolist()
-    row_of = {user: row for row, user in enumerate(graph.users["id"])}
-    column_of = {product: column for column, product in enumerate(ids)}
-    towards = related_matrix(edges, products)[:, [column_of[product] for product in wanted]].T
-    scores = np.asarray(history[[row_of[user] for user in users]].multiply(towards).sum(axis=1)).ravel()
-
-    text = read_query("explain_score", dialect=store.dialect)
-    start = time.perf_counter()
-    explained = [
-        store.query(text, score_parameters(user, product, run, limit=ALL_ROWS))
-        for user, product in zip(users, wanted, strict=True)
-    ]
-    seconds = time.perf_counter() - start
-    for user, product, score, rows in zip(users, wanted, scores.tolist(), explained, strict=True):
-        total = float(rows["contribution"].cast(pl.Float64).sum())
-        if abs(total - score) > 1e-5 * max(1.0, abs(score)):
-            sys.exit(f"the rows of {product} for user {user} add up to {total}, not to the score {score}")
-        apart = rows.select((pl.sum_horizontal(SHARES) - pl.col("contribution")).abs().max()).item()
-        if apart is not None and apart > 1e-5:
-            sys.exit(f"the shares of a row of {product} for user {user} are {apart} apart from what it adds")
-    print(f"the rows of {len(explained)} random pairs add up to their scores; Cypher took {seconds:.1f} s")
 
 
 if __name__ == "__main__":
