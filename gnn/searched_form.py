@@ -40,7 +40,7 @@ class WholeForm:
     def scores(self, users: Int[np.ndarray, " users"]) -> Float[np.ndarray, "users products"]:
         """Return Σ a(u, j) B(j, i) factor(i) + a(u, i) own; nothing for a user who bought nothing."""
         history = self.history[users]
-        scores = self.base.scores(history) * self.factor
+        scores: np.ndarray = self.base.scores(history) * self.factor
         if self.own:
             scores += self.own * history.toarray()
         scores[np.diff(history.indptr) == 0] = -np.inf
