@@ -109,7 +109,9 @@ def train(config: TrainConfig) -> None:
         # The same, fitted again on all purchases before the test part; that part is looked at once, below.
         final = of_split("test", weighing=Weighing.of(model.history, times_known=content.times_known))
         with watch.stage("learn from past and validation"):
-            fitted = networks.model.fit(final, content, seed=config.seed, record=partial(_record, folder, "test"))
+            fitted = networks.model.fit(
+                final, content, seed=config.seed, record=partial(_record, folder, "test"), keep_read=True
+            )
             print(fitted.way)
         with watch.stage("measure on test"):
             test = _measured(final, content, fitted, config) if len(split.test) else []
@@ -118,7 +120,7 @@ def train(config: TrainConfig) -> None:
             config, networks.model, name=name, store=store, graph=fingerprint, split=split, fitted=fitted,
         )  # fmt: skip
         folder.write_manifest(manifest)
-        folder.write_model(fitted.network, fitted.edges)
+        folder.write_model(fitted.network, fitted.edges, read=fitted.read)
         report = Report(
             run=name,
             shop=graph.shop,
