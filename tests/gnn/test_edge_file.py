@@ -35,10 +35,10 @@ def test_an_edge_that_was_not_kept_and_a_broken_file_end_in_a_sentence(file: Edg
         file.edge(1, 0)
     content = file.path.read_bytes()
     file.path.write_bytes(content[:40])
-    with pytest.raises(InputError, match=r"edges.safetensors' is no whole file of edges .*; train again"):
+    with pytest.raises(InputError, match=r"edges\.safetensors' is no whole file of edges .*; train again"):
         file.edge(0, 0)
     file.path.unlink()
-    with pytest.raises(InputError, match="lacks edges.safetensors, what the edge network read; train again"):
+    with pytest.raises(InputError, match=r"lacks edges\.safetensors, what the edge network read; train again"):
         file.names()
 
 
