@@ -13,7 +13,8 @@ from gnn.network import QueryKeyNetwork, Relation
 
 Of = Literal["id", "text"]
 LEAST_COSINE = 0.02
-"""A cosine nearer 0 than this is the rest of larger parts that cancel out: scaled to anything, they would mislead."""
+"""A cosine below this is what is left of larger parts that cancel out, or speaks against the edge, which then has its
+weight from the popularity of the product it leads to: scaled to that weight, the parts would mislead."""
 
 
 @dataclass(frozen=True)
@@ -67,11 +68,11 @@ class LinearParts:
     def split(self, source: int, target: int, *, share: float) -> Split:
         """Return the split of the cosine of these rows, scaled to the network's ``share`` of the edge if it has one.
 
-        It stays as it is where the share is 0, or the cosine is nearer 0 than :data:`LEAST_COSINE`.
+        It stays as it is where the share is 0, or the cosine is below :data:`LEAST_COSINE`.
         """
         matrix = self.matrix(source, target)
         cosine = float(matrix.sum())
-        scaled = share != 0 and abs(cosine) >= LEAST_COSINE
+        scaled = share != 0 and cosine >= LEAST_COSINE
         factor = share / cosine if scaled else 1.0
         return Split(
             cosine=cosine,

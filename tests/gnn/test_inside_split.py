@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -40,8 +42,7 @@ def test_a_split_by_hand() -> None:
     parts = linear_parts(net, bought, rows=torch.tensor([1, 0]))
     # Ids (1, 0) and (0, 1), texts (0, 1) and (0, -1). A brand of two halves the sum of both: ids (1/2, 1/2), texts 0.
     # q of product 0 before the turn: ids (1, 0) + 2 (1/2, 1/2), texts (0, 1), so (2, 2); turned (2, 2).
-    # k of product 1, its own buyer's round of co-purchase gives it itself again: ids 2 (0, 1), texts 2 (0, -1): 0.
-    # k of product 0: ids 2 (1, 0), texts 2 (0, 1), so (2, 2), and the cosine of q and k of product 0 is 1.
+    # k of product 0, to which its own buyer's round of co-purchase gives it itself again: ids 2 (1, 0), texts 2 (0, 1), so (2, 2), and the cosine of q and k of product 0 is 1.
     split = parts.split(1, 1, share=0.0)
     assert (split.cosine, split.total, split.scaled) == (pytest.approx(1.0), pytest.approx(1.0), False)
     # Each of q's parts, turned, times (2, 2) over 8: ids themselves (0, 1), by brand (1, 1), texts (1, 0).
@@ -59,9 +60,6 @@ def test_a_split_by_hand() -> None:
     tripled = parts.split(1, 1, share=3.0)
     assert (tripled.cosine, tripled.total, tripled.scaled) == (pytest.approx(1.0), 3.0, True)
     assert tripled.spoke[0].adds == pytest.approx(1.5)
-    # The key of product 1 is 0, and so is what anybody says to it.
-    nothing = parts.split(1, 0, share=0.5)
-    assert (nothing.cosine, nothing.scaled) == (0.0, False)
 
 
 @settings(max_examples=40, deadline=None)
@@ -85,14 +83,14 @@ def test_all_pairs_split_into_the_trained_forms_cosines(bought: sparse.csr_array
         for target in range(num_products):
             split = parts.split(source, target, share=0.3)
             assert split.cosine == pytest.approx(cosines[source, target], abs=1e-5)
-            assert split.scaled == (abs(split.cosine) >= LEAST_COSINE)
+            assert split.scaled == (split.cosine >= LEAST_COSINE)
             assert split.total == (0.3 if split.scaled else split.cosine)
             for side in (split.spoke, split.answered):
                 assert len(side) == 2 * (1 + 1 + 2 + layers)
                 assert sum(part.adds for part in side) == pytest.approx(split.total, abs=1e-8)
 
 
-def test_what_cancels_out_is_not_scaled() -> None:
+def test_what_cancels_out_speaks_against_it_or_says_nothing_is_not_scaled() -> None:
     parts = LinearParts(
         names=((ITSELF, "id"), (ITSELF, "text")),
         queries=torch.tensor([[[1.0, 0.0]], [[0.0, 1.0]]]).double(),
@@ -102,3 +100,7 @@ def test_what_cancels_out_is_not_scaled() -> None:
     split = parts.split(0, 0, share=0.5)
     assert (split.scaled, split.total) == (False, pytest.approx(0.02 / (2 * (1 + 0.98**2)) ** 0.5))
     assert [part.of for part in split.spoke] == ["id", "text"]
+    against = replace(parts, keys=-parts.queries).split(0, 0, share=0.5)
+    assert (against.scaled, against.total) == (False, pytest.approx(-1.0))
+    nothing = replace(parts, keys=0 * parts.queries).split(0, 0, share=0.5)
+    assert (nothing.scaled, nothing.total) == (False, 0.0)
