@@ -27,6 +27,7 @@ from gnn.export import deliver, ranked_edges, related_by_id, write_recommended
 from gnn.fit import EpochRecord
 from gnn.found import given_model
 from gnn.history import Weighing
+from gnn.leave_out import without_links
 from gnn.memory import give_back_freed_memory
 from gnn.metrics import Row
 from gnn.model import Content
@@ -172,15 +173,6 @@ def _loaded_graph(shop: Shop, store: GraphStore) -> tuple[Graph, str]:
     state = "graph loaded into" if loaded.written else "graph unchanged in"
     print(f"{state} {store.address}: {nodes:,} nodes, {edges:,} edges")
     return build_graph(store.read_graph()), loaded.layout.fingerprint
-
-
-def without_links(graph: Graph, names: tuple[str, ...]) -> Graph:
-    """Return the graph without these links between products; raise if it has no such link."""
-    for name in names:
-        if name not in graph.links:
-            known = ", ".join(graph.links) or "none"
-            raise InputError(f"the shop has no links {name!r} to leave out; it has {known}")
-    return replace(graph, links={name: edges for name, edges in graph.links.items() if name not in names})
 
 
 def _record(folder: RunFolder, task: str, stage: str, epoch: EpochRecord) -> None:

@@ -42,7 +42,8 @@ def test_a_split_by_hand() -> None:
     parts = linear_parts(net, bought, rows=torch.tensor([1, 0]))
     # Ids (1, 0) and (0, 1), texts (0, 1) and (0, -1). A brand of two halves the sum of both: ids (1/2, 1/2), texts 0.
     # q of product 0 before the turn: ids (1, 0) + 2 (1/2, 1/2), texts (0, 1), so (2, 2); turned (2, 2).
-    # k of product 0, to which its own buyer's round of co-purchase gives it itself again: ids 2 (1, 0), texts 2 (0, 1), so (2, 2), and the cosine of q and k of product 0 is 1.
+    # k of product 0, to which its own buyer's round of co-purchase gives it itself again: ids 2 (1, 0), texts 2 (0, 1),
+    # so (2, 2), and the cosine of q and k of product 0 is 1.
     split = parts.split(1, 1, share=0.0)
     assert (split.cosine, split.total, split.scaled) == (pytest.approx(1.0), pytest.approx(1.0), False)
     # Each of q's parts, turned, times (2, 2) over 8: ids themselves (0, 1), by brand (1, 1), texts (1, 0).
