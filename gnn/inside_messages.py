@@ -165,17 +165,10 @@ def start_vectors(network: MessagePassingNetwork, around: Neighbourhood) -> dict
     return {**found, "product": network.start().detach()[around.nodes["product"]]}
 
 
-def explain_pair(
-    network: MessagePassingNetwork,
-    around: Neighbourhood,
-    *,
-    method: Method,
-    seed: int,
-    epochs: int = EPOCHS,
-) -> Masked:
+def explain_pair(network: MessagePassingNetwork, around: Neighbourhood, *, method: Method, seed: int) -> Masked:
     """Return what PyG's GNNExplainer (Ying et al. 2019) or Integrated Gradients give each edge.
 
-    ``seed`` and ``epochs`` are the former's, which looks for few edges with which the cosine stays as it is.
+    ``seed`` is the former's, which looks for few edges with which the cosine stays as it is.
     Integrated Gradients go from a graph without edges to this one, so the parts add up to what the edges make of the
     cosine.
     """
@@ -189,13 +182,13 @@ def explain_pair(
     while True:
         # PyG's explainers leave their marks on a model, so each gets one of its own.
         model = PairNetwork(network, around, mask_is_weight=method == "ig")
-        explainer = _explainer(model, method, epochs=epochs, steps=steps)
+        explainer = _explainer(model, method, steps=steps)
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
             explanation = explainer(starts, edges)
         mask = {edge_type: explanation[edge_type].edge_mask.detach() for edge_type in edges}
         nothing = {edge_type: torch.zeros_like(part) for edge_type, part in mask.items()}
-        plain = _explainer(PairNetwork(network, around), method, epochs=epochs, steps=steps)
+        plain = _explainer(PairNetwork(network, around), method, steps=steps)
         found = Masked(
             cosine=float(plain.get_prediction(starts, edges)),
             without=float(plain.get_masked_prediction(starts, edges, edge_mask=nothing)),
@@ -207,9 +200,9 @@ def explain_pair(
         steps *= 4
 
 
-def _explainer(model: PairNetwork, method: Method, *, epochs: int, steps: int) -> Explainer:
+def _explainer(model: PairNetwork, method: Method, *, steps: int) -> Explainer:
     algorithm: Any = (
-        GNNExplainer(epochs=epochs, lr=LEARNING_RATE, **COEFFICIENTS)
+        GNNExplainer(epochs=EPOCHS, lr=LEARNING_RATE, **COEFFICIENTS)
         if method == "gnn"
         else CaptumExplainer("IntegratedGradients", n_steps=steps)
     )

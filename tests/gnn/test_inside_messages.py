@@ -185,16 +185,17 @@ def test_the_same_seed_gives_the_same_masks_and_the_network_stays_as_it_was(
     shop: HeteroData, kind: Kind, method: Method, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("gnn.inside_messages.STEPS", 16)
+    monkeypatch.setattr("gnn.inside_messages.EPOCHS", 3)
     network, around = network_of(shop, kind), around_of(shop, (0, 1), hops=2)
     before = {name: value.clone() for name, value in network.state_dict().items()}
-    first, again = (explain_pair(network, around, method=method, seed=0, epochs=3) for _ in range(2))
+    first, again = (explain_pair(network, around, method=method, seed=0) for _ in range(2))
     assert first.mask.keys() == again.mask.keys()
     assert all(torch.equal(first.mask[each], again.mask[each]) for each in first.mask)
     assert all(torch.equal(value, before[name]) for name, value in network.state_dict().items())
     if method == "ig":
         assert abs(first.missing) <= EXACT
     else:
-        other = explain_pair(network, around, method=method, seed=1, epochs=3)
+        other = explain_pair(network, around, method=method, seed=1)
         assert any(not torch.equal(first.mask[each], other.mask[each]) for each in first.mask)
 
 
