@@ -47,6 +47,18 @@ class Candidates:
         """Where each edge starts."""
         return np.repeat(np.arange(self.num_products, dtype=np.int32), np.diff(self.first))
 
+    def only(self, kept: Int[np.ndarray, " kept"]) -> Candidates:
+        """Return these edges alone; ``kept`` are their places, sorted."""
+        return Candidates(
+            first=np.searchsorted(kept, self.first),
+            target=self.target[kept],
+            start=self.start[kept],
+            proposed_by=self.proposed_by[kept],
+            shares={name: part[kept] for name, part in self.shares.items()},
+            features=self.features[kept],
+            names=self.names,
+        )
+
 
 def gather_candidates(  # noqa: PLR0913
     base: Base,

@@ -13,7 +13,7 @@ from scipy import sparse
 from gnn.base import fit_base, fit_content
 from gnn.candidates import Candidates, gather_candidates, with_feature
 from gnn.config import ClosedFormConfig, EdgeConfig, HistoryConfig, NetworkConfig, RelatedConfig, TrainConfig
-from gnn.edges import FittedEdges, fit_edges, reweighed
+from gnn.edges import FittedEdges, fit_edges, largest_edges, reweighed
 from gnn.evaluate import evaluate
 from gnn.fit import EpochRecord, FittedNetwork, fit_network
 from gnn.hetero import hetero_data
@@ -45,6 +45,8 @@ class FittedCartograph:
 
     network: FittedNetwork | None
     edges: FittedEdges | None
+    read: Candidates | None = None
+    """What the edge network read of each edge of ``related``; only where it was to be kept, for it is large."""
 
     @cached_property
     def _recommender(self) -> RelatedRecommender:
@@ -109,15 +111,23 @@ class Cartograph:
         return self.to_search.space
 
     def fit(
-        self, task: Task, content: Content, *, seed: int, record: Record = lambda _stage, _epoch: None
+        self,
+        task: Task,
+        content: Content,
+        *,
+        seed: int,
+        record: Record = lambda _stage, _epoch: None,
+        keep_read: bool = False,
     ) -> FittedCartograph:
         """Return the edges learned from what ``task`` knows.
 
         The edge network learns from purchases that closed form and graph network are first fitted without; then both
-        are fitted again to all that is known, and it weighs their edges.
+        are fitted again to all that is known, and it weighs their edges. What it read of them is thrown away, unless
+        it is to be kept to explain them.
         """
         if self.edges.passes:
-            return next(self.fit_each(task, content, (self.edges,), seed=seed, record=record))
+            ways = (self.edges,)
+            return next(self.fit_each(task, content, ways, seed=seed, record=record, keep_read=keep_read))
         related, way = related_by_form(task, content, self.closed_form, self.related)
         return self._finished(task, content, related, way)
 
@@ -129,6 +139,7 @@ class Cartograph:
         *,
         seed: int,
         record: Record = lambda _stage, _epoch: None,
+        keep_read: bool = False,
     ) -> Iterator[FittedCartograph]:
         """Yield what :meth:`fit` would give with each of these ways to train the edge network; all else is fitted once.
 
@@ -152,8 +163,11 @@ class Cartograph:
                 seed=seed,
                 record=partial(record, f"edge network, the tail weighed by {way.tail_power:g}"),
             )
-            related = reweighed(candidates, edges.weights(candidates), per_product=self.related.per_product)
-            yield self._finished(task, content, related, base_way, network, edges)
+            weights = edges.weights(candidates)
+            kept = largest_edges(candidates, weights, per_product=self.related.per_product)
+            related = reweighed(candidates, weights, kept=kept)
+            fitted = self._finished(task, content, related, base_way, network, edges)
+            yield replace(fitted, read=candidates.only(kept)) if keep_read else fitted
 
     def _finished(
         self,

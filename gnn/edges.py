@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from itertools import islice
 
@@ -71,6 +71,14 @@ class EdgeNetwork(nn.Module):
         """Return the weights of edges."""
         gate: Tensor = self.layers((features - self.mean) / self.spread).squeeze(1)
         return start * torch.exp(gate + proposed * self.log_proposal)
+
+
+def edge_network(weights: Mapping[str, Tensor]) -> EdgeNetwork:
+    """Return the network with these weights (its ``state_dict``)."""
+    hidden = weights["layers.0.bias"]
+    network = EdgeNetwork(weights["mean"], weights["spread"], hidden=len(hidden), rng=torch.Generator())
+    network.load_state_dict(dict(weights))
+    return network
 
 
 @dataclass(frozen=True)
@@ -262,18 +270,26 @@ def _ranges(first: np.ndarray, counts: np.ndarray) -> Int[np.ndarray, " total"]:
     return total
 
 
-def reweighed(candidates: Candidates, weights: Float[np.ndarray, " edges"], *, per_product: int) -> Related:
-    """Return each product's ``per_product`` edges of largest absolute weight, and the one to itself, in their shares.
-
-    The shares of an edge of the closed form grow and shrink together; one that only the network proposed is all
-    ``network``, one to the product itself all ``repeat``.
-    """
+def largest_edges(
+    candidates: Candidates, weights: Float[np.ndarray, " edges"], *, per_product: int
+) -> Int[np.ndarray, " kept"]:
+    """Return the places of each product's ``per_product`` edges of largest absolute weight, and of that to itself."""
     source = candidates.source
     itself = candidates.proposed_by == ITSELF
     order = np.lexsort((-np.where(itself, np.inf, np.abs(weights)), source))
     has_itself = np.bincount(source[itself], minlength=candidates.num_products)
     place = np.arange(len(source)) - candidates.first[source[order]]
-    kept = np.sort(order[(place < per_product + has_itself[source[order]]) & (weights[order] != 0)])
+    return np.sort(order[(place < per_product + has_itself[source[order]]) & (weights[order] != 0)])
+
+
+def reweighed(
+    candidates: Candidates, weights: Float[np.ndarray, " edges"], *, kept: Int[np.ndarray, " kept"]
+) -> Related:
+    """Return the edges at these places, in their shares.
+
+    The shares of an edge of the closed form grow and shrink together; one that only the network proposed is all
+    ``network``, one to the product itself all ``repeat``.
+    """
     weight, start, by = weights[kept], candidates.start[kept], candidates.proposed_by[kept]
     nothing = np.zeros(len(kept), dtype=np.float32)
     gate = np.where(by == BY_BASE, weight / np.where(start != 0, start, 1.0), 0.0).astype(np.float32)
@@ -281,7 +297,7 @@ def reweighed(candidates: Candidates, weights: Float[np.ndarray, " edges"], *, p
     shares["bought"] = np.where(by == BY_BASE, weight - sum(shares[name] for name in candidates.shares), nothing)
     shares["network"] = np.where(by == BY_NETWORK, weight, nothing)
     shares["repeat"] = np.where(by == ITSELF, weight, nothing)
-    return Related(source=source[kept], target=candidates.target[kept], shares=shares)
+    return Related(source=candidates.source[kept], target=candidates.target[kept], shares=shares)
 
 
 def _middling_score(candidates: Candidates, history: sparse.csr_array) -> float:

@@ -10,8 +10,9 @@ import tyro
 from gnn.explain_group import GroupAnswer, explain_group, read_group
 from gnn.explain_page import Format, page
 from gnn.explain_picture import draw_reasons, svg_of
+from gnn.inside_messages import Method
 from gnn.run import RunFolder
-from gnn.why import Answer, answer, popular
+from gnn.why import Answer, answer, popular, with_inside
 from gnn.why_not import WhyNot, why_not
 from kg.graph import RunRecord
 from kg.store import GraphStore, open_store
@@ -46,6 +47,14 @@ class WhyConfig:
     format: Format = "text"
     """Words for a terminal, JSON with all numbers, or Markdown."""
 
+    inside: bool = False
+    """Say of each named purchase how the networks made its edge: the gate, and what the graph network said. Takes a run
+    with networks."""
+
+    explainer: Method | None = None
+    """For --inside of a graph network of the kinds sage and hgt: Integrated Gradients (ig, the default) or
+    GNNExplainer (gnn)."""
+
     picture: str | None = None
     """File (SVG) for a drawing of the first product's reasons."""
 
@@ -78,6 +87,12 @@ def require_one_question(config: WhyConfig) -> None:
         raise InputError("--picture draws one user's reasons for a product; give --user, without --users and --why-not")
     if config.picture is not None and Path(config.picture).suffix != ".svg":
         raise InputError(f"--picture {config.picture!r} is no SVG file; give a name that ends in .svg")
+    if config.inside and (config.users is not None or config.why_not is not None):
+        raise InputError("--inside is of one user's reasons for a product; give --user, without --users and --why-not")
+    if config.explainer is not None and not config.inside:
+        raise InputError(
+            f"--explainer {config.explainer!r} looks into networks; give --inside with it, or leave it out"
+        )
     for name, value in (("k", config.k), ("reasons", config.reasons)):
         if value < 1:
             raise InputError(f"--{name} {value} shows nothing; give at least 1")
@@ -87,7 +102,8 @@ def main() -> None:
     """Run the command line."""
     config = tyro.cli(WhyConfig, prog="python -m gnn.explain", description=WhyConfig.__doc__)
     require_one_question(config)
-    manifest = RunFolder.open(config.runs, config.run).manifest()
+    folder = RunFolder.open(config.runs, config.run)
+    manifest = folder.manifest()
     with open_store(manifest.store, read_only=True, password_file=config.password_file) as store:
         run = manifest.require_own_results(store)
         if not popular(store, run=run, k=1):
@@ -96,6 +112,8 @@ def main() -> None:
                 "explained; train again"
             )
         found = explained(store, config, run)
+        if config.inside and isinstance(found, Answer):
+            found = with_inside(found, store, folder, explainer=config.explainer)
     if config.picture is not None and isinstance(found, Answer):
         if not found.products:
             raise InputError(f"nothing that user {found.user!r} bought leads to a product, so there is nothing to draw")

@@ -9,6 +9,7 @@ from dataclasses import asdict, dataclass
 from typing import Literal
 
 from gnn.explain_group import GroupAnswer
+from gnn.inside_words import inside_texts
 from gnn.reason_words import (
     answer_texts,
     group_texts,
@@ -26,30 +27,47 @@ SPECIAL = re.compile(r"([\\`*_\[\]<>|#])")
 
 
 @dataclass(frozen=True)
+class Item:
+    """A line of a list, and lines below it."""
+
+    text: str
+    below: Sequence[str] = ()
+
+
+@dataclass(frozen=True)
 class Section:
     """A heading, sentences, and items under it."""
 
     heading: str
     sentences: Sequence[str]
-    items: Sequence[str] = ()
+    items: Sequence[Item] = ()
 
 
 def page(answer: Answer | GroupAnswer | WhyNot, kind: Format) -> str:
     """Return the answer in the form ``kind``; JSON has all its numbers, and the same sentences as ``words``."""
     sections = _sections(answer)
     if kind == "json":
-        words = [sentence for section in sections for sentence in (*section.sentences, *section.items)]
+        words = [sentence for section in sections for sentence in _words(section)]
         return json.dumps({**asdict(answer), "words": words}, indent=2, ensure_ascii=False, allow_nan=False)
-    heading, item, plain = _LOOKS[kind]
+    heading, item, below, plain = _LOOKS[kind]
     return "\n\n".join(
         "\n".join(
             [heading + plain(section.heading)]
             + [f"{'' if kind == 'text' else chr(10)}{plain(sentence)}" for sentence in section.sentences]
             + ([""] if kind == "markdown" and section.items else [])
-            + [item + plain(each) for each in section.items]
+            + [
+                line
+                for each in section.items
+                for line in (item + plain(each.text), *(below + plain(text) for text in each.below))
+            ]
         )
         for section in sections
     )
+
+
+def _words(section: Section) -> list[str]:
+    items = [text for item in section.items for text in (item.text, *item.below)]
+    return [*section.sentences, *items]
 
 
 def _as_it_is(text: str) -> str:
@@ -61,9 +79,9 @@ def _escaped(text: str) -> str:
     return SPECIAL.sub(r"\\\1", text)
 
 
-_LOOKS: dict[str, tuple[str, str, Callable[[str], str]]] = {
-    "text": ("", "  - ", _as_it_is),
-    "markdown": ("## ", "- ", _escaped),
+_LOOKS: dict[str, tuple[str, str, str, Callable[[str], str]]] = {
+    "text": ("", "  - ", "      - ", _as_it_is),
+    "markdown": ("## ", "- ", "  - ", _escaped),
 }
 
 
@@ -81,7 +99,7 @@ def _why_sections(answer: Answer) -> list[Section]:
         Section(
             "Most bought",
             [],
-            [f"{product_text(each.product, each.name)}: {each.buyers} buyers" for each in answer.popular],
+            [Item(f"{product_text(each.product, each.name)}: {each.buyers} buyers") for each in answer.popular],
         )
     ]
     return [first, *(_product_section(why, answer) for why in answer.products), *(popular if answer.popular else [])]
@@ -92,7 +110,13 @@ def _product_section(why: Why, answer: Answer) -> Section:
     return Section(
         f"{product_text(why.product, why.name)}: score {why.score:.6g}",
         [*shares, *why_texts(why, answer)],
-        [reason_text(reason, why, now=answer.run.now) for reason in why.reasons],
+        [
+            Item(
+                reason_text(reason, why, now=answer.run.now),
+                inside_texts(reason.inside) if reason.inside else (),
+            )
+            for reason in why.reasons
+        ],
     )
 
 
@@ -103,7 +127,8 @@ def _why_not_sections(found: WhyNot) -> list[Section]:
     ]
     if found.above:
         above = [
-            f"place {each.rank}: {product_text(each.product, each.name)}, {each.score:.6g}" for each in found.above
+            Item(f"place {each.rank}: {product_text(each.product, each.name)}, {each.score:.6g}")
+            for each in found.above
         ]
         sections.append(Section("The first places above it", [], above))
     if found.missing <= 0 or found.at_k is None:
@@ -111,13 +136,15 @@ def _why_not_sections(found: WhyNot) -> list[Section]:
     if found.lacks:
         there = product_text(found.at_k.product, found.at_k.name)
         lacks = [
-            f"{product_text(each.because, each.name)} adds {each.there:.4f} there and "
-            + ("does not lead here" if each.here is None else f"{each.here:.4f} here")
+            Item(
+                f"{product_text(each.because, each.name)} adds {each.there:.4f} there and "
+                + ("does not lead here" if each.here is None else f"{each.here:.4f} here")
+            )
             for each in found.lacks
         ]
         sections.append(Section(f"What {there} has and it lacks, of her purchases", [], lacks))
     if found.wishes:
-        wishes = [f"{product_text(each.because, each.name)}: {each.adds:.4f}" for each in found.wishes]
+        wishes = [Item(f"{product_text(each.because, each.name)}: {each.adds:.4f}") for each in found.wishes]
         sections.append(Section("What one purchase of a product new to her would add, at the run's moment", [], wishes))
     return sections
 
@@ -130,7 +157,7 @@ def _group_sections(found: GroupAnswer) -> list[Section]:
     if not found.carriers:
         return [first]
     carriers = [
-        f"{product_text(each.because, each.name)}: {each.contribution:.4f} in all, bought by {each.users}"
+        Item(f"{product_text(each.because, each.name)}: {each.contribution:.4f} in all, bought by {each.users}")
         for each in found.carriers
     ]
     heading = f"The purchases that carry most, {len(carriers)} of {found.num_carriers}"

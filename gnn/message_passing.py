@@ -48,6 +48,7 @@ class MessagePassingNetwork(ProductNetwork):
             rng=rng,
         )
         self.num_nodes = {label: data[label].num_nodes for edge_type in data.edge_types for label in edge_type[::2]}
+        self.edge_types = list(data.edge_types)
         self.edges = _row_means if kind == "sage" else _pairs
         self.fixed = {
             edge_type: self.edges(as_tensor(adjacency(data, edge_type).T, device))
@@ -68,11 +69,9 @@ class MessagePassingNetwork(ProductNetwork):
         self, bought: Relation
     ) -> tuple[Float[Tensor, "products dimension"], Float[Tensor, "products dimension"]]:
         """Return the queries, and the keys at unit length, with these purchases (users × products) as edges."""
-        edge_index_dict = {
-            **self.fixed,
-            BOUGHT: self.edges(bought.backward),
-            REVERSED: self.edges(bought.forward),
-        }
+        found = {**self.fixed, BOUGHT: self.edges(bought.backward), REVERSED: self.edges(bought.forward)}
+        # HGT takes the transforms of the edge types to be in the order that it was told.
+        edge_index_dict = {edge_type: found[edge_type] for edge_type in self.edge_types}
         x_dict = {label: vector.expand(self.num_nodes[label], -1) for label, vector in self.types.items()}
         x_dict["product"] = self.start()
         for number, convolution in enumerate(self.convolutions):
@@ -80,6 +79,12 @@ class MessagePassingNetwork(ProductNetwork):
                 x_dict = {label: x.relu() for label, x in x_dict.items()}
             x_dict = convolution(x_dict, edge_index_dict)
         return x_dict["product"] @ self.turn, normalize(x_dict["product"] @ self.key_turn, dim=1)
+
+
+def edge_pairs(data: HeteroData) -> dict[tuple[str, str, str], Int[Tensor, "2 edges"]]:
+    """Return the edges of every type that messages are passed along, each once, as pairs of source and target."""
+    cpu = torch.device("cpu")
+    return {each: _pairs(as_tensor(adjacency(data, each).T, cpu)) for each in data.edge_types}
 
 
 def _convolution(data: HeteroData, kind: Literal["sage", "hgt"], dimension: int) -> nn.Module:

@@ -16,6 +16,7 @@ from torch_geometric.data import HeteroData
 
 BOUGHT = ("user", "bought", "product")
 START_SCALE = 0.01
+ITSELF = "the product itself"
 
 
 class _Propagate(torch.autograd.Function):
@@ -162,20 +163,30 @@ class QueryKeyNetwork(ProductNetwork):
         self, bought: Relation
     ) -> tuple[Float[Tensor, "products dimension"], Float[Tensor, "products dimension"]]:
         """Return the queries, and the keys at unit length, as these purchases (users × products) propagate them."""
-        start = self.start()
-        parts = [start]
-        for name, relation in self.relations.items():
-            if name in self.one_hop:
-                parts += [relation.to_sources(start), relation.to_targets(start)]
-            else:
-                parts.append(relation.to_sources(relation.to_targets(start)))
-        spread = start
-        for _ in range(self.layers):
-            spread = bought.to_targets(bought.to_sources(spread))
-            parts.append(spread)
+        parts = self.parts(self.start(), bought).values()
         query = sum(weight * part for weight, part in zip(self.query_weights, parts, strict=True))
         key = sum(weight * part for weight, part in zip(self.key_weights, parts, strict=True))
         return query @ self.turn, normalize(key, dim=1)
+
+    def parts(
+        self, start: Float[Tensor, "products dimension"], bought: Relation
+    ) -> dict[str, Float[Tensor, "products dimension"]]:
+        """Return what queries and keys are weighted sums of, in the order of the weights: linear in ``start``.
+
+        A part is :data:`ITSELF`, the name of a relation (with `` back`` for a link from the other end), or
+        ``co-purchase`` and how many times it was propagated.
+        """
+        parts = {ITSELF: start}
+        for name, relation in self.relations.items():
+            if name in self.one_hop:
+                parts |= {name: relation.to_sources(start), f"{name} back": relation.to_targets(start)}
+            else:
+                parts[name] = relation.to_sources(relation.to_targets(start))
+        spread = start
+        for layer in range(1, self.layers + 1):
+            spread = bought.to_targets(bought.to_sources(spread))
+            parts[f"co-purchase {layer}"] = spread
+        return parts
 
 
 def _centred(text: Float[Tensor, "products text"]) -> Float[Tensor, "products text"]:

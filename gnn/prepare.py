@@ -14,13 +14,14 @@ from jaxtyping import Float
 from gnn.config import HistoryConfig, SplitConfig, TrainConfig
 from gnn.found import shop_facts
 from gnn.history import Weighing
+from gnn.leave_out import without_links
 from gnn.memory import give_back_freed_memory
 from gnn.model import Content
 from gnn.sample import sample_users
 from gnn.split import Split, enough_buyers, split_purchases
 from gnn.task import Task, task_of_split
 from gnn.text import encode_texts
-from gnn.train import choose_device, require_something_to_learn, without_links
+from gnn.train import choose_device, require_something_to_learn
 from kg.build import build_graph, graph_tables
 from kg.graph import Graph
 from kg.load import finding_text

@@ -18,6 +18,7 @@ import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save
 
+from gnn.candidates import Candidates
 from gnn.config import (
     ClosedFormConfig,
     EdgeConfig,
@@ -28,7 +29,8 @@ from gnn.config import (
     SplitConfig,
     TrainConfig,
 )
-from gnn.edges import FittedEdges
+from gnn.edge_file import FILE, EdgeFile, edge_file_content
+from gnn.edges import FittedEdges, edge_network
 from gnn.fit import EpochRecord, FittedNetwork
 from gnn.history import Weighing
 from gnn.report import Report, as_markdown
@@ -36,6 +38,7 @@ from kg.graph import GraphTables, RunRecord
 from kg.store import GraphStore
 from loaders.errors import InputError
 
+MODEL = "model.safetensors"
 REPORTED_VERSIONS = ("torch", "torch-geometric", "transformers", "ladybug", "polars", "numpy", "scipy", "scikit-learn")
 # What may differ between two runs that replace each other: where things are, not what is learned.
 PLACES = ("run", "runs", "raw", "store", "password_file", "cache", "device", "overwrite")
@@ -160,17 +163,10 @@ class RunFolder:
 
     def network(self) -> FittedNetwork | None:
         """Return the graph network's vectors and weights; None where the run had none."""
-        file = self.path / "model.safetensors"
-        try:
-            tensors = load_file(file)
-        except SafetensorError as error:
-            raise InputError(f"{str(file)!r} is no whole model ({error}); train again") from error
-        except FileNotFoundError as error:
-            raise InputError(f"the run folder {str(self.path)!r} lacks {file.name}; train again") from error
-        own = {name.removeprefix("network."): value for name, value in tensors.items() if name.startswith("network.")}
+        own = self._tensors("network.")
         if not own:
             return None
-        with self._readable(file.name):
+        with self._readable(MODEL):
             return FittedNetwork(
                 queries=own.pop("queries").numpy(),
                 keys=own.pop("keys").numpy(),
@@ -178,6 +174,31 @@ class RunFolder:
                 weights=own,
                 epochs=self.manifest().epochs,
             )
+
+    def edges(self) -> FittedEdges | None:
+        """Return the edge network; None where the run had none."""
+        own = self._tensors("edges.")
+        if not own:
+            return None
+        try:
+            return FittedEdges(edge_network(own), self.edge_file().names())
+        except (KeyError, RuntimeError) as error:
+            raise InputError(f"{str(self.path / MODEL)!r} is not of this version ({error}); train again") from error
+
+    def edge_file(self) -> EdgeFile:
+        """Return the file of what the edge network read."""
+        return EdgeFile(self.path / FILE)
+
+    def _tensors(self, prefix: str) -> dict[str, torch.Tensor]:
+        """Return the tensors of the model whose names begin with ``prefix``, without it."""
+        file = self.path / MODEL
+        try:
+            tensors = load_file(file)
+        except SafetensorError as error:
+            raise InputError(f"{str(file)!r} is no whole model ({error}); train again") from error
+        except FileNotFoundError as error:
+            raise InputError(f"the run folder {str(self.path)!r} lacks {file.name}; train again") from error
+        return {name.removeprefix(prefix): value for name, value in tensors.items() if name.startswith(prefix)}
 
     def report(self) -> Report:
         """Return the run's report."""
@@ -192,8 +213,8 @@ class RunFolder:
         """Write the manifest."""
         self._write_json("manifest.json", asdict(manifest))
 
-    def write_model(self, network: FittedNetwork | None, edges: FittedEdges | None) -> None:
-        """Write the graph network's vectors and weights, and the edge network's weights."""
+    def write_model(self, network: FittedNetwork | None, edges: FittedEdges | None, *, read: Candidates | None) -> None:
+        """Write the graph network's vectors and weights, the edge network's weights, and what it read of the edges."""
         tensors: dict[str, torch.Tensor] = {}
         if network:
             vectors = {"queries": torch.from_numpy(network.queries), "keys": torch.from_numpy(network.keys)}
@@ -202,7 +223,9 @@ class RunFolder:
             tensors |= {f"edges.{name}": value for name, value in edges.network.state_dict().items()}
         # Through a file of Python's, so that a full disk is an OSError that names it.
         content = save({name: value.cpu().contiguous() for name, value in tensors.items()})
-        (self.path / "model.safetensors").write_bytes(content)
+        (self.path / MODEL).write_bytes(content)
+        if read:
+            (self.path / FILE).write_bytes(edge_file_content(read))
 
     def write_report(self, report: Report) -> None:
         """Write the report for programs (JSON) and for people (Markdown)."""

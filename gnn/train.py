@@ -27,6 +27,7 @@ from gnn.export import deliver, ranked_edges, related_by_id, write_recommended
 from gnn.fit import EpochRecord
 from gnn.found import given_model
 from gnn.history import Weighing
+from gnn.leave_out import without_links
 from gnn.memory import give_back_freed_memory
 from gnn.metrics import Row
 from gnn.model import Content
@@ -109,7 +110,9 @@ def train(config: TrainConfig) -> None:
         # The same, fitted again on all purchases before the test part; that part is looked at once, below.
         final = of_split("test", weighing=Weighing.of(model.history, times_known=content.times_known))
         with watch.stage("learn from past and validation"):
-            fitted = networks.model.fit(final, content, seed=config.seed, record=partial(_record, folder, "test"))
+            fitted = networks.model.fit(
+                final, content, seed=config.seed, record=partial(_record, folder, "test"), keep_read=True
+            )
             print(fitted.way)
         with watch.stage("measure on test"):
             test = _measured(final, content, fitted, config) if len(split.test) else []
@@ -118,7 +121,7 @@ def train(config: TrainConfig) -> None:
             config, networks.model, name=name, store=store, graph=fingerprint, split=split, fitted=fitted,
         )  # fmt: skip
         folder.write_manifest(manifest)
-        folder.write_model(fitted.network, fitted.edges)
+        folder.write_model(fitted.network, fitted.edges, read=fitted.read)
         report = Report(
             run=name,
             shop=graph.shop,
@@ -170,15 +173,6 @@ def _loaded_graph(shop: Shop, store: GraphStore) -> tuple[Graph, str]:
     state = "graph loaded into" if loaded.written else "graph unchanged in"
     print(f"{state} {store.address}: {nodes:,} nodes, {edges:,} edges")
     return build_graph(store.read_graph()), loaded.layout.fingerprint
-
-
-def without_links(graph: Graph, names: tuple[str, ...]) -> Graph:
-    """Return the graph without these links between products; raise if it has no such link."""
-    for name in names:
-        if name not in graph.links:
-            known = ", ".join(graph.links) or "none"
-            raise InputError(f"the shop has no links {name!r} to leave out; it has {known}")
-    return replace(graph, links={name: edges for name, edges in graph.links.items() if name not in names})
 
 
 def _record(folder: RunFolder, task: str, stage: str, epoch: EpochRecord) -> None:

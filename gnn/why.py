@@ -7,6 +7,9 @@ from dataclasses import dataclass, replace
 
 import polars as pl
 
+from gnn.inside import Inside, StoredEdge, look_inside
+from gnn.inside_messages import Method
+from gnn.run import RunFolder
 from kg import schema
 from kg.cypher import read_query
 from kg.explain import ALL_ROWS, Explanation, explain, score_parameters
@@ -47,6 +50,9 @@ class Reason:
 
     people: int
     """Other users who bought both before the run's moment."""
+
+    inside: Inside | None = None
+    """How the networks made the edge, where that was asked for."""
 
 
 @dataclass(frozen=True)
@@ -167,6 +173,24 @@ def answer(store: GraphStore, *, user: str, product: str | None, run: RunRecord,
         ),
         popular=popular(store, run=run, k=k) if ranking.is_empty() else (),
     )
+
+
+def with_inside(found: Answer, store: GraphStore, folder: RunFolder, *, explainer: Method | None) -> Answer:
+    """Return the answer with how the networks of the run in ``folder`` made the edge of every reason in it."""
+    edges = [edge for why in found.products for edge in _stored_edges(why, store, run=found.run)]
+    insides = iter(look_inside(folder, store, edges, explainer=explainer))
+    products = [
+        replace(why, reasons=tuple(replace(reason, inside=next(insides)) for reason in why.reasons))
+        for why in found.products
+    ]
+    return replace(found, products=tuple(products))
+
+
+def _stored_edges(why: Why, store: GraphStore, *, run: RunRecord) -> list[StoredEdge]:
+    """Return the edge of each reason, in their order."""
+    rows = edges_to(store, product=why.product, run=run).rows_by_key("because", named=True, unique=True)
+    found = [(reason.because, rows[reason.because]) for reason in why.reasons]
+    return [StoredEdge(because, why.product, float(row["related"]), float(row["network"])) for because, row in found]
 
 
 def recommended(store: GraphStore, *, user: str, run: RunRecord) -> pl.DataFrame:

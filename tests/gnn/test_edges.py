@@ -11,7 +11,7 @@ from scipy import sparse
 
 from gnn.candidates import BY_BASE, BY_NETWORK, ITSELF, Candidates
 from gnn.config import EdgeConfig
-from gnn.edges import FittedEdges, _Batch, fit_edges, reweighed
+from gnn.edges import FittedEdges, _Batch, fit_edges, largest_edges, reweighed
 from kg.schema import SHARES
 
 CPU = torch.device("cpu")
@@ -65,7 +65,7 @@ def test_a_batch_scores_the_sum_over_purchases_of_weight_times_edge() -> None:
 
 def test_shares_add_up_to_the_weight_and_grow_together() -> None:
     weights = np.array([0.25, 3.0, 0.2, -4.0, 1.0, 0.5], dtype=np.float32)
-    related = reweighed(SMALL, weights, per_product=9)
+    related = reweighed(SMALL, weights, kept=largest_edges(SMALL, weights, per_product=9))
     assert related.weight == pytest.approx(weights)
     shares = {name: related.shares[name].tolist() for name in SHARES}
     assert shares["text"] == pytest.approx([0, 1.5, 0, -2.0, 0, 0])
@@ -76,7 +76,7 @@ def test_shares_add_up_to_the_weight_and_grow_together() -> None:
 
 def test_the_cut_goes_by_absolute_weight_and_keeps_the_edge_to_itself() -> None:
     weights = np.array([0.01, 0.1, -0.2, -4.0, 1.0, 0.5], dtype=np.float32)
-    related = reweighed(SMALL, weights, per_product=1)
+    related = reweighed(SMALL, weights, kept=largest_edges(SMALL, weights, per_product=1))
     assert list(zip(related.source.tolist(), related.target.tolist(), strict=True)) == [
         (0, 0), (0, 2), (1, 0), (1, 1), (2, 2),
     ]  # fmt: skip

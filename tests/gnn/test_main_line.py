@@ -91,8 +91,8 @@ def read(file: Path) -> dict[str, Any]:
 def test_a_run_leaves_its_settings_its_manifest_its_epochs_its_model_and_its_report(place: Path) -> None:
     folder = place / "runs" / "synthetic"
     assert {file.name for file in folder.iterdir()} == {
-        "config.json", "manifest.json", "metrics.jsonl", "model.safetensors", "report.json", "report.md",
-        "ranked_edges",
+        "config.json", "edges.safetensors", "manifest.json", "metrics.jsonl", "model.safetensors", "report.json",
+        "report.md", "ranked_edges",
     }  # fmt: skip
     assert run_of(place).config() == settings(place)
     lines = [json.loads(line) for line in (folder / "metrics.jsonl").read_text(encoding="utf-8").splitlines()]
