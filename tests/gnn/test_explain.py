@@ -299,7 +299,7 @@ def test_the_explanations_of_a_run_are_measured_and_written(place: Path, command
     write_run(place, manifest_of("other", store=f"ladybug:{place / 'small.lbug'}"))
     with open_store(f"ladybug:{place / 'small.lbug'}") as store:
         store.write_results("RELATED", RELATED, run=run_record("other"))
-    words = ("--explanations", "--pairs", "9", "--judged", "2", "--other-run", "other")
+    words = ("--explanations", "--pairs", "9", "--judged", "2", "--other-run", "other", "--explained-by-pyg", "1")
     code, shown, told = command(*words, module=gnn.evaluate)
     assert code == 0, told
     found = json.loads((place / "runs" / "first" / "explanations.json").read_text(encoding="utf-8"))
@@ -314,7 +314,15 @@ def test_the_explanations_of_a_run_are_measured_and_written(place: Path, command
         ("LIME", "score"),
     ]
     assert found["agreements"][0]["apart"]["value"] == pytest.approx(0.0, abs=1e-12)
-    assert "| our contributions | 100.0 ± 0.0 |" in shown
+    assert [(each["explanation"], each["pairs"]) for each in found["truths"][3:]] == [
+        ("shortest paths", 2),
+        ("our contributions, on the pairs of PyG's explainers", 1),
+        ("GNNExplainer (PyG)", 1),
+        ("GNNExplainer (PyG), step 0.1, no entropy", 1),
+        ("Integrated Gradients (PyG)", 1),
+    ]
+    assert all(each["drop"]["value"] == pytest.approx(1.0) for each in found["truths"][4:])
+    assert "| our contributions | 2 | 100.0 ± 0.0 |" in shown
     assert "- Coverage: 75.0 % of 4 recommended pairs" in shown
 
 
@@ -327,6 +335,7 @@ def test_what_cannot_be_measured_ends_in_a_sentence_and_writes_nothing(place: Pa
             store.write_results("RELATED", RELATED, run=run_record(name))
     measure = {"module": gnn.evaluate}
     assert "--pairs is 0; give at least 1" in command("--explanations", "--pairs", "0", **measure)[2]
+    assert "--explained-by-pyg is -1; give" in command("--explanations", "--explained-by-pyg", "-1", **measure)[2]
     assert (
         "'elsewhere' was made on another graph" in command("--explanations", "--other-run", "elsewhere", **measure)[2]
     )
