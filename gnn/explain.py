@@ -11,7 +11,7 @@ from gnn.explain_group import GroupAnswer, explain_group, read_group
 from gnn.explain_page import Format, page
 from gnn.explain_picture import draw_reasons, svg_of
 from gnn.run import RunFolder
-from gnn.why import Answer, answer, popular
+from gnn.why import Answer, answer, ranks_anything
 from gnn.why_not import WhyNot, why_not
 from kg.graph import RunRecord
 from kg.store import GraphStore, open_store
@@ -90,7 +90,7 @@ def main() -> None:
     manifest = RunFolder.open(config.runs, config.run).manifest()
     with open_store(manifest.store, read_only=True, password_file=config.password_file) as store:
         run = manifest.require_own_results(store)
-        if not popular(store, run=run, k=1):
+        if not ranks_anything(store, run=run):
             raise InputError(
                 f"the store {manifest.store!r} holds no RELATED edge of run {run.name!r} any more, so nothing can be "
                 "explained; train again"

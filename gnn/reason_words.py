@@ -9,6 +9,7 @@ from gnn.explain_group import GroupAnswer
 from gnn.why import Answer, Reason, Why
 from gnn.why_not import WhyNot
 from kg.graph import RunRecord
+from kg.popular import group_text
 from kg.text_table import date_text, one_line, product_text
 
 SECONDS_PER_DAY = 86_400
@@ -100,10 +101,13 @@ def answer_texts(answer: Answer) -> list[str]:
         )
     if not answer.purchases:
         texts.append("She bought nothing before that moment, so nothing of hers can speak for a product.")
-    elif answer.popular:
+    elif answer.group:
         texts.append(f"Her {_count(answer.purchases, 'purchase')} lead to no product that she has not bought.")
-    if answer.popular:
-        texts.append("In the place of reasons of her own: what most users bought before that moment.")
+    if answer.group and not answer.popular:
+        texts.append("Nobody bought another product that the run ranks before that moment.")
+    elif answer.group:
+        whose = group_text(answer.group)
+        texts.append(f"In the place of reasons of her own: what was bought before that moment by most of {whose}.")
     return texts
 
 

@@ -12,6 +12,7 @@ from kg.cypher import read_query
 from kg.explain import ALL_ROWS, Explanation, explain, score_parameters
 from kg.graph import RunRecord
 from kg.lookup import require_product, require_user
+from kg.popular import Group, most_bought
 from kg.recommend import purchases_before, recommend
 from kg.store import GraphStore
 from loaders.schemas import YEAR_10000
@@ -103,7 +104,7 @@ class Popular:
     product: str
     name: str | None
     buyers: int
-    """Users who bought it before the run's moment."""
+    """People of the group who bought it before the run's moment."""
 
 
 @dataclass(frozen=True)
@@ -132,7 +133,10 @@ class Answer:
     """The products asked about, or her best."""
 
     popular: tuple[Popular, ...]
-    """What most users buy, where her purchases speak for nothing; else empty."""
+    """What most people of ``group`` buy, where her purchases speak for nothing; else empty."""
+
+    group: Group | None
+    """Whose purchases ``popular`` counts; None where her own speak."""
 
 
 def answer(store: GraphStore, *, user: str, product: str | None, run: RunRecord, k: int, reasons: int) -> Answer:
@@ -145,6 +149,7 @@ def answer(store: GraphStore, *, user: str, product: str | None, run: RunRecord,
     before = purchases_before(store, user=user, moment=run.now)
     newer = purchases_before(store, user=user, moment=YEAR_10000) - before
     asked = [product] if product is not None else ranking["product"].head(k).to_list()
+    found = most_bought(store, user=user, run=run, limit=k) if ranking.is_empty() else None
     return Answer(
         user=user,
         run=run,
@@ -165,7 +170,8 @@ def answer(store: GraphStore, *, user: str, product: str | None, run: RunRecord,
             )
             for each in asked
         ),
-        popular=popular(store, run=run, k=k) if ranking.is_empty() else (),
+        popular=tuple(Popular(*row) for row in found.rows.iter_rows()) if found else (),
+        group=found.group if found else None,
     )
 
 
@@ -187,11 +193,12 @@ def edges_to(store: GraphStore, *, product: str, run: RunRecord, limit: int = AL
     return store.query(text, {"product": product, "run": run.name, "limit": limit})
 
 
-def popular(store: GraphStore, *, run: RunRecord, k: int) -> tuple[Popular, ...]:
-    """Return the ``k`` products with the most buyers before the run's moment, of those that the run ranks."""
+def ranks_anything(store: GraphStore, *, run: RunRecord) -> bool:
+    """Return whether the store still has an edge of ``run`` to a product that somebody bought before its moment."""
     text = read_query("list_popular", dialect=store.dialect)
-    rows = store.query(text, {"run": run.name, "now": float(run.now), "limit": k})
-    return tuple(Popular(*row) for row in rows.iter_rows())
+    # Nobody has the empty id, so nothing is left out.
+    values = {"user": "", "run": run.name, "repeat": True, "now": float(run.now), "limit": 1}
+    return not store.query(text, values).is_empty()
 
 
 def _why(

@@ -124,8 +124,21 @@ def test_what_was_never_ranked_is_explained_and_said_so(command: Command) -> Non
 def test_a_user_without_purchases_gets_what_most_users_buy(command: Command) -> None:
     _, shown, _ = command("--user", "eve")
     assert "She bought nothing before that moment" in shown
+    # The shop says nothing of its users.
+    assert "what was bought before that moment by most of all 5 people in the shop." in shown
     # No edge leads to tea, which has the most buyers; mug and pot have two each before day 10.
     assert shown.endswith("Most bought\n  - Mug (mug): 2 buyers\n  - Tea Pot (pot): 2 buyers\n")
+
+
+def test_the_most_bought_leave_out_what_she_has(command: Command, place: Path) -> None:
+    run = run_record("lonely")
+    write_run(place, manifest_of("lonely", store=f"ladybug:{place / 'small.lbug'}"))
+    with open_store(f"ladybug:{place / 'small.lbug'}") as store:
+        store.write_results("RELATED", RELATED.filter(pl.col("source") == "pot"), run=run)
+    _, shown, _ = command("--user", "bob", name="lonely")
+    # Of mug and jam, which the pot leads to, bob has the mug; nobody bought the jam before day 10.
+    assert "Her 2 purchases lead to no product that she has not bought." in shown
+    assert shown.endswith("Nobody bought another product that the run ranks before that moment.\n")
 
 
 def test_a_product_that_no_edge_leads_to_is_said_so(command: Command) -> None:
