@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import UTC, datetime
 
 from gnn.explain_group import GroupAnswer
 from gnn.why import Answer, Reason, Why
 from gnn.why_not import WhyNot
 from kg.graph import RunRecord
 from kg.popular import group_text
-from kg.text_table import date_text, one_line, product_text
+from kg.text_table import date_text, one_line, product_text, time_text
 
 SECONDS_PER_DAY = 86_400
 TIMES = ("never", "once", "twice", "three times", "four times", "five times", "six times", "seven times")
@@ -142,7 +141,7 @@ def group_texts(found: GroupAnswer) -> list[str]:
 
 def moment_text(run: RunRecord) -> str:
     """Return the run's moment to the minute, UTC."""
-    return f"{datetime.fromtimestamp(run.now, UTC):%Y-%m-%d %H:%M} UTC"
+    return time_text(run.now)
 
 
 def _standing(why: Why, answer: Answer) -> list[str]:

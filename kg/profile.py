@@ -11,7 +11,7 @@ import tyro
 
 from kg.blocklist import SENSITIVE, require_words, sensitive
 from kg.cypher import read_query
-from kg.delivered import delivered_table
+from kg.delivered import delivered_table, sources
 from kg.graph import RunRecord
 from kg.lookup import require_limit, require_run, require_user
 from kg.profile_page import Format, Page, Section, written
@@ -248,13 +248,15 @@ def make_page(store: GraphStore, config: ProfileConfig) -> Page:
     record = require_run(store, config.run) if config.run else store.run_record()
     if record is None:
         return page
-    preferred = preference_section(store, found, record, limit=config.limit, blocked=config.blocked)
-    sections = [*page.sections, *([preferred] if preferred else [])]
     folder = _folder(config, record)
-    # What nobody delivered is left out; what somebody named has to be there.
-    if config.profiles or folder.exists():
+    source = sources(folder, record, named=config.profiles is not None)
+    sections = list(page.sections)
+    if source.graph:
+        preferred = preference_section(store, found, record, limit=config.limit, blocked=config.blocked)
+        sections += [preferred] if preferred else []
+    if source.folder:
         sections += delivered_sections(folder, found.user, record, limit=config.limit, blocked=config.blocked)
-    return replace(page, sections=tuple(sections))
+    return replace(page, sections=tuple(sections), notes=source.notes)
 
 
 _QUERIES = ("products", "product_brands", "product_categories")

@@ -270,10 +270,10 @@ PREFERRED = pl.DataFrame(
 )
 
 
-def deliver(folder: Path, *, made_at: str = FIRST_RUN.made_at) -> Path:
+def deliver(folder: Path, *, made_at: str = FIRST_RUN.made_at, now: int = FIRST_RUN.now) -> Path:
     """Write profiles as gnn.export does, of one user and one segment."""
     place = folder / "profiles"
-    place.mkdir()
+    place.mkdir(parents=True)
     tables = {
         "users": pl.DataFrame(
             {"user": ["ann"], "segment": [0], "segment_name": ["Food <b>"], "top_brand": ["Leaf"]}
@@ -294,7 +294,8 @@ def deliver(folder: Path, *, made_at: str = FIRST_RUN.made_at) -> Path:
     }
     for name, frame in tables.items():
         frame.write_parquet(place / f"{name}.parquet")
-    page = {"run": "first", "made_at": made_at, "profiles": [{"file": f"{name}.parquet"} for name in tables]}
+    files = [{"file": f"{name}.parquet"} for name in tables]
+    page = {"run": "first", "made_at": made_at, "now": now, "profiles": files}
     (place / "manifest.json").write_text(json.dumps(page), encoding="utf-8")
     return place
 
@@ -396,6 +397,40 @@ def test_profiles_that_are_missing_or_of_another_training_are_refused(
     (other / "manifest.json").write_text("{}", encoding="utf-8")
     code, _, told = in_process(monkeypatch, capsys, "profile", *words, str(other))
     assert (code, "is no manifest of profiles" in told) == (2, True)
+
+
+def test_profiles_of_another_training_in_the_default_folder_are_left_out_and_said_so(
+    preferring, tmp_path, monkeypatch, capsys
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    place = deliver(tmp_path / "runs" / "first", made_at="2020-01-01T00:00:00+00:00")
+    code, shown, _ = in_process(monkeypatch, capsys, "profile", "--user", "ann", "--store", preferring)
+    assert code == 0
+    assert "Habits, price bands and segment are left out: the profiles in 'runs/first/profiles' are of the run" in shown
+    assert "made at 2020-01-01T00:00:00+00:00, and the graph's are of 'first' made at 2024-01-01" in shown
+    assert "Preferences: " in shown
+    assert "Habits: " not in shown
+    # Who names the folder is told that it is the wrong one.
+    words = ("--user", "ann", "--store", preferring, "--profiles", str(place))
+    code, shown, told = in_process(monkeypatch, capsys, "profile", *words)
+    assert (code, shown, "of the run 'first' made at 2020-01-01" in told) == (2, "", True)
+
+
+def test_a_page_is_of_one_moment(preferring, tmp_path, monkeypatch, capsys) -> None:
+    monkeypatch.chdir(tmp_path)
+    place = deliver(tmp_path / "runs" / "first", now=9 * DAY)
+    words = ("--user", "ann", "--store", preferring)
+    _, shown, _ = in_process(monkeypatch, capsys, "profile", *words)
+    apart = "know the purchases before 1970-01-10 00:00 UTC, and the graph's PREFERS those before 1970-01-11 00:00 UTC"
+    assert (
+        f"Habits, price bands and segment are left out: the profiles in 'runs/first/profiles' {apart}; renew" in shown
+    )
+    assert ("Preferences: " in shown, "Habits: " in shown) == (True, False)
+    for kind in ("text", "html", "json"):
+        _, shown, _ = in_process(monkeypatch, capsys, "profile", *words, "--profiles", str(place), "--format", kind)
+        assert f"Preferences are left out: the profiles in {str(place)!r} {apart}." in html.unescape(shown)
+        assert "Habits" in shown
+        assert "lift is her share over theirs" not in shown
 
 
 def test_a_user_or_a_segment_is_named_and_not_both(address, monkeypatch, capsys) -> None:
