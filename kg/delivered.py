@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -61,17 +62,26 @@ def delivered(folder: Path, *, run: RunRecord) -> Delivered:
         raise InputError(f"{str(folder / 'manifest.json')!r} is no manifest of profiles; {_made_again(run)}") from error
 
 
-def delivered_table(folder: Path, name: str, *, run: RunRecord) -> pl.DataFrame:
-    """Return one table of the profiles in ``folder``; raise where they are not there, or not of this run."""
+def delivered_table(folder: Path, name: str, *, run: RunRecord, columns: Sequence[str] = ()) -> pl.DataFrame:
+    """Return one table of the profiles in ``folder``; raise where they are not there, or not of this run.
+
+    A table that lacks one of ``columns`` is of an earlier version, and refused too.
+    """
     found = delivered(folder, run=run)
     if refusal := found.other_training(run):
         raise InputError(refusal)
     if f"{name}.parquet" not in found.files:
         raise InputError(f"{str(folder)!r} lacks the table {name!r}; {_made_again(run)}")
     try:
-        return pl.read_parquet(folder / f"{name}.parquet")
+        frame = pl.read_parquet(folder / f"{name}.parquet")
     except pl.exceptions.ComputeError as error:
         raise InputError(f"{name}.parquet in {str(folder)!r} is not whole; {_made_again(run)}") from error
+    if missing := [column for column in columns if column not in frame.columns]:
+        raise InputError(
+            f"{name}.parquet in {str(folder)!r} lacks the column {missing[0]!r}, as an earlier version made it; "
+            f"{_made_again(run)}"
+        )
+    return frame
 
 
 @dataclass(frozen=True)

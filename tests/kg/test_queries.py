@@ -207,9 +207,13 @@ def test_the_pasted_query_gives_the_list(loaded: GraphStore) -> None:
 def test_a_profile_counts_purchases_by_brand_and_level(loaded: GraphStore) -> None:
     found = profile(loaded, user="ann", limit=10)
     assert (found.purchases, found.products, found.first_at, found.last_at) == (5, 4, 7 * DAY, 11 * DAY)
-    assert found.brands.drop("evidence").rows() == [("Leaf", 3, 2, 10 * DAY), ("Clay", 1, 1, 7 * DAY)]
-    assert found.categories[1].drop("evidence").rows() == [("Food", 3, 2, 10 * DAY), ("Home", 2, 2, 11 * DAY)]
-    assert found.categories[2].drop("evidence").rows() == [
+    assert found.brands.drop("evidence", "first_at").rows() == [("Leaf", 3, 2, 10 * DAY), ("Clay", 1, 1, 7 * DAY)]
+    assert found.brands["first_at"].to_list() == [8 * DAY, 7 * DAY]
+    assert found.categories[1].drop("evidence", "first_at").rows() == [
+        ("Food", 3, 2, 10 * DAY),
+        ("Home", 2, 2, 11 * DAY),
+    ]
+    assert found.categories[2].drop("evidence", "first_at").rows() == [
         ("Food > Drinks", 2, 1, 9 * DAY),
         ("Home > Kitchen", 2, 2, 11 * DAY),
         ("Food > Spreads", 1, 1, 10 * DAY),
