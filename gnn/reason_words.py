@@ -82,16 +82,15 @@ def why_texts(why: Why, answer: Answer) -> list[str]:
 def answer_texts(answer: Answer) -> list[str]:
     """Return what has to be said of the user and the run, each a sentence."""
     run = answer.run
-    texts = [
-        f"Purchases before {moment_text(run)} count, the moment of the run's last ranking."
-        # A time that nobody knows is 0.
-        if run.now > 1
-        else "All purchases count, nobody knows their times."
-    ]
+    texts = []
+    if answer.since_ranking:
+        came = _count(answer.since_ranking, "purchase")
+        texts.append(f"{came} of hers came after the run's last ranking and {_counts(answer.since_ranking)}.")
     if answer.newer:
         texts.append(
             f"{_count(answer.newer, 'purchase')} of hers {'is' if answer.newer == 1 else 'are'} newer than that and "
-            f"not in the score; python -m gnn.export --run {one_line(run.name)} ranks with all."
+            f"not in the score; --now MOMENT counts them here, and python -m gnn.export --run {one_line(run.name)} "
+            "ranks with all."
         )
     if answer.unlearned:
         texts.append(
@@ -139,9 +138,17 @@ def group_texts(found: GroupAnswer) -> list[str]:
     return texts if found.carriers else [*texts, "No purchase of the group adds anything to it."]
 
 
-def moment_text(run: RunRecord) -> str:
-    """Return the run's moment to the minute, UTC."""
-    return time_text(run.now)
+def moment_text(run: RunRecord, *, ranked_at: int) -> str:
+    """Return which purchases count in a sentence: those before ``run.now``, which may be another than the ranking's."""
+    # A time that nobody knows is 0.
+    if ranked_at <= 1:
+        return "All purchases count, nobody knows their times."
+    if run.now == ranked_at:
+        return f"Purchases before {time_text(run.now)} count, the moment of the run's last ranking."
+    return (
+        f"Purchases before {time_text(run.now)} count: that is the run's moment here, in the place of its last "
+        f"ranking's, {time_text(ranked_at)}."
+    )
 
 
 def _standing(why: Why, answer: Answer) -> list[str]:
@@ -186,6 +193,10 @@ def _compared_texts(found: WhyNot) -> list[str]:
 
 def _listed(names: tuple[str, ...]) -> str:
     return ", ".join(map(one_line, names))
+
+
+def _counts(number: int) -> str:
+    return "counts" if number == 1 else "count"
 
 
 def _count(number: int, noun: str) -> str:

@@ -123,6 +123,9 @@ class Answer:
     unlearned: int
     """Those of them that count in the score and came after all that the run learned from."""
 
+    since_ranking: int
+    """Those of them that came after the run's last ranking, where the moment asked for is later."""
+
     newer: int
     """Her purchases from the run's moment on, which are not in the score."""
 
@@ -139,14 +142,27 @@ class Answer:
     """Whose purchases ``popular`` counts; None where her own speak."""
 
 
-def answer(store: GraphStore, *, user: str, product: str | None, run: RunRecord, k: int, reasons: int) -> Answer:
-    """Return why ``run`` gives ``user`` this product, or her ``k`` best; raise where the graph lacks one of them."""
+def answer(
+    store: GraphStore,
+    *,
+    user: str,
+    product: str | None,
+    run: RunRecord,
+    k: int,
+    reasons: int,
+    ranked_at: int | None = None,
+) -> Answer:
+    """Return why ``run`` gives ``user`` this product, or her ``k`` best; raise where the graph lacks one of them.
+
+    The scores are as of ``run.now``; ``ranked_at`` (seconds, UTC) is when the run last ranked, where that is another.
+    """
     require_user(store, user)
     if product is not None:
         require_product(store, product)
     ranking = recommend(store, user=user, run=run, limit=ALL_ROWS)
     exported = recommended(store, user=user, run=run)
     before = purchases_before(store, user=user, moment=run.now)
+    ranked = run.now if ranked_at is None else min(ranked_at, run.now)
     newer = purchases_before(store, user=user, moment=YEAR_10000) - before
     asked = [product] if product is not None else ranking["product"].head(k).to_list()
     found = most_bought(store, user=user, run=run, limit=k) if ranking.is_empty() else None
@@ -155,6 +171,7 @@ def answer(store: GraphStore, *, user: str, product: str | None, run: RunRecord,
         run=run,
         purchases=before,
         unlearned=before - purchases_before(store, user=user, moment=min(run.learned_before, run.now)),
+        since_ranking=before - purchases_before(store, user=user, moment=ranked),
         newer=newer,
         exported=len(exported),
         products=tuple(

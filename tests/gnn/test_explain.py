@@ -24,12 +24,12 @@ import gnn.export
 from gnn.explain_page import page
 from gnn.explain_picture import draw_reasons, svg_of
 from gnn.history import Weighing
-from gnn.reason_words import answer_texts
+from gnn.reason_words import moment_text
 from gnn.run import Manifest, RunFolder
 from gnn.why import Reason, Why, answer
 from kg.build import graph_tables
 from kg.store import open_store
-from loaders.errors import run_command
+from loaders.errors import InputError, run_command
 from tests.kg.small_shop import DAY, FIRST_RUN, RECOMMENDED, RELATED, run_record, small_shop
 
 Command = Callable[..., tuple[int, str, str]]
@@ -226,6 +226,9 @@ def test_a_group_is_explained_by_the_sum_over_its_users(place: Path, command: Co
         (("--user", "abe"), "no user 'abe'"),
         (("--user", "ann", "--product", "hat"), "no product 'hat'"),
         (("--user", "ann", "--why-not", "hat"), "no product 'hat'"),
+        (("--user", "ann", "--product", "mug", "--k", "3"), "--k 3 is a number of her best products"),
+        (("--user", "ann", "--why-not", "mug", "--reasons", "2"), "--reasons 2 is for what a user is given"),
+        (("--users", "file", "--product", "mug", "--reasons", "2"), "--reasons 2 is for what a user is given"),
         ((), "give --user ID, or --users FILE for a group"),
         (("--user", "ann", "--users", "file"), "one of the two"),
         (("--users", "file"), "give it by --product ID"),
@@ -407,6 +410,27 @@ def test_options_that_would_be_ignored_are_refused(
 def test_where_nobody_knows_times_no_moment_is_named(place: Path) -> None:
     with open_store(f"ladybug:{place / 'small.lbug'}", read_only=True) as store:
         found = answer(store, user="ann", product="mug", run=FIRST_RUN, k=1, reasons=3)
-    timeless = replace(found, run=replace(FIRST_RUN, now=1))
-    assert answer_texts(timeless)[0] == "All purchases count, nobody knows their times."
-    assert answer_texts(found)[0].startswith("Purchases before 1970-01-11 00:00 UTC count")
+    timeless = replace(FIRST_RUN, now=1)
+    assert moment_text(timeless, ranked_at=1) == "All purchases count, nobody knows their times."
+    assert moment_text(found.run, ranked_at=10 * DAY).startswith("Purchases before 1970-01-11 00:00 UTC count")
+
+
+def test_a_score_is_as_of_the_moment_asked_for(command: Command) -> None:
+    _, shown, _ = command("--user", "ann", "--product", "mug", "--now", "1970-01-12T00:00:00")
+    # At day 11, as worked out above for a second later; the jam of day 10 counts, the cup of day 11 itself does not.
+    assert "Mug (mug): score 5.53965" in shown
+    assert (
+        "Purchases before 1970-01-12 00:00 UTC count: that is the run's moment here, in the place of its last "
+        "ranking's, 1970-01-11 00:00 UTC.\n1 purchase of hers came after the run's last ranking and counts.\n"
+        "1 purchase of hers is newer than that and not in the score; --now MOMENT counts them here"
+    ) in shown
+    _, shown, _ = command("--user", "ann", "--product", "mug", "--now", str(8 * DAY))
+    # Only the pot of day 7 came before: 0.5 ^ 0.5 * 0.4.
+    assert "Mug (mug): score 0.282843" in shown
+    assert "came after the run's last ranking" not in shown
+    _, shown, _ = command("--user", "ann", "--why-not", "mug", "--now", str(11 * DAY))
+    assert "that is the run's moment here, in the place of its last ranking's" in shown
+    assert "its score for her is 5.53965" in shown
+    assert "--now 'soon' is no moment" in command("--user", "ann", "--now", "soon")[2]
+    with pytest.raises(InputError, match="--now '5' has no effect: nobody knows when"):
+        gnn.explain.as_of(replace(FIRST_RUN, now=1), "5")
