@@ -37,7 +37,7 @@ def habit_evidence(row: Mapping[str, Any], *, now: int, top_brand: str | None) -
         "spend_a_day": f"her spend over {days} shopping days",
         "deals": f"{row['deal_purchases']} of {row['priced_purchases']} priced purchases",
         "loyalty": f"{row['top_brand_purchases']} of {row['brand_purchases']} purchases that have a brand",
-        "top_brand": top_brand and f"mostly {top_brand}",
+        "top_brand": top_brand and f"most often {top_brand}",
         "variety": f"{row['purchases']} purchases in {row['categories']} categories",
         "own_label": f"{row['own_label_purchases']} of {row['labelled_purchases']} purchases",
     }

@@ -139,10 +139,10 @@ def user_page(found: Profile) -> Page:
         sections=tuple(
             Section(
                 title=title,
-                header=(kind, "purchases", "products", "first", "last", "mostly"),
+                header=(kind, "purchases", "products", "first", "last", "most often"),
                 rows=[
-                    (name, purchases, products, date_text(first), date_text(last), mostly)
-                    for name, purchases, products, first, last, mostly in frame.rows()
+                    (name, purchases, products, date_text(first), date_text(last), most_often)
+                    for name, purchases, products, first, last, most_often in frame.rows()
                 ],
                 note="all her purchases, counted",
                 bar=1,
@@ -165,7 +165,7 @@ def preference_section(
     ordered = rows.sort(pl.col("weight") * pl.col("lift").log(), "id", descending=[True, False]).head(limit)
     return Section(
         title="Preferences",
-        header=("what", "kind", "share", "lift", "purchases", "last", "mostly"),
+        header=("what", "kind", "share", "lift", "purchases", "last", "most often"),
         rows=[
             (name, kind, weight, lift, purchases, date_text(last), behind[kind].get(name))
             for name, level, weight, lift, purchases, last in ordered.rows()
@@ -205,7 +205,7 @@ def delivered_sections(
             for category, *numbers, first, last in bands.select(priced).rows()
         ]
         note = "where her mean price for one lies among the usual prices of the category's products compared, 0 to 1"
-        header = ("category", "band", "quantile", "mean paid", "purchases", "compared", "first", "last", "mostly")
+        header = ("category", "band", "quantile", "mean paid", "purchases", "compared", "first", "last", "most often")
         sections.append(Section("Price bands", header, rows, note=note, bar=2))
     return sections
 

@@ -341,7 +341,7 @@ def test_a_profile_shows_preferences_habits_price_bands_and_evidence(preferring,
         "spend_a_day +0\\.5000? +her spend over 4 shopping days",
         "deals +0\\.5000? +2 of 3 priced purchases",
         "loyalty +0\\.5000? +3 of 4 purchases that have a brand",
-        "top_brand +Leaf +mostly 2 × Green Tea \\(tea\\)",
+        "top_brand +Leaf +most often 2 × Green Tea \\(tea\\)",
         "variety +0\\.5000? +4 purchases in 2 categories",
         "own_label +0\\.5000? +0 of 4 purchases",
         "Food +low +0\\.2500 +2\\.5000 +3 +12  1970-01-09  1970-01-11  2 × Green Tea \\(tea\\)",
@@ -357,8 +357,8 @@ def test_a_profile_as_json_holds_the_same_rows(preferring, tmp_path, monkeypatch
     _, shown, _ = in_process(monkeypatch, capsys, "profile", *words)
     page = json.loads(shown)
     sections = {section["title"]: section["rows"] for section in page["sections"]}
-    assert sections["Brands"][0] | {"mostly": ""} == {
-        "brand": "Leaf", "purchases": 3, "products": 2, "first": "1970-01-09", "last": "1970-01-11", "mostly": "",
+    assert sections["Brands"][0] | {"most often": ""} == {
+        "brand": "Leaf", "purchases": 3, "products": 2, "first": "1970-01-09", "last": "1970-01-11", "most often": "",
     }  # fmt: skip
     assert [row["what"] for row in sections["Preferences"]] == ["Leaf", "Food"]
     assert [row["category"] for row in sections["Price bands"]] == ["Food"]
