@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import hashlib
+import io
 import json
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+
+import polars as pl
 
 from gnn.run import put_in_place
 from loaders.errors import InputError
@@ -43,6 +46,16 @@ def write_file(file: Path, content: bytes) -> dict[str, object]:
     """
     file.write_bytes(content)
     return {"file": file.name, "sha256": hashlib.sha256(content).hexdigest()}
+
+
+def write_table(frame: pl.DataFrame, file: Path) -> dict[str, object]:
+    """Write a table as what its name ends in, ``.parquet`` or ``.csv``, and return what the manifest says of it."""
+    content = io.BytesIO()
+    if file.suffix == ".parquet":
+        frame.write_parquet(content)
+    else:
+        frame.write_csv(content)
+    return {**write_file(file, content.getvalue()), "rows": len(frame)}
 
 
 def write_manifest(folder: Path, page: dict[str, object]) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Literal
 
 from gnn.explain_group import GroupAnswer
@@ -13,6 +13,7 @@ from gnn.inside_words import inside_texts
 from gnn.reason_words import (
     answer_texts,
     group_texts,
+    moment_text,
     parts_text,
     reason_text,
     why_not_texts,
@@ -43,9 +44,14 @@ class Section:
     items: Sequence[Item] = ()
 
 
-def page(answer: Answer | GroupAnswer | WhyNot, kind: Format) -> str:
-    """Return the answer in the form ``kind``; JSON has all its numbers, and the same sentences as ``words``."""
-    sections = _sections(answer)
+def page(answer: Answer | GroupAnswer | WhyNot, kind: Format, *, ranked_at: int | None = None) -> str:
+    """Return the answer in the form ``kind``; JSON has all its numbers, and the same sentences as ``words``.
+
+    ``ranked_at`` is the moment (seconds, UTC) of the run's last ranking, where the answer's own is another.
+    """
+    first, *others = _sections(answer)
+    counts = moment_text(answer.run, ranked_at=answer.run.now if ranked_at is None else ranked_at)
+    sections = [replace(first, sentences=[counts, *first.sentences]), *others]
     if kind == "json":
         words = [sentence for section in sections for sentence in _words(section)]
         return json.dumps({**asdict(answer), "words": words}, indent=2, ensure_ascii=False, allow_nan=False)

@@ -13,7 +13,9 @@ from tqdm import tqdm
 from gnn.explained_pairs import Pairs, Scores, pairs_of, rescored, scores_of
 from gnn.explanation_measures import (
     NAMED,
+    OURS,
     PLACES,
+    Truth,
     coverage,
     distinct_reasons,
     entropy,
@@ -28,6 +30,7 @@ from gnn.explanation_table import LEAD, SCORE, Agreement, ExplanationTable
 from gnn.graph_paths import incidence, product_graph, steps_between
 from gnn.judges import Judged, lime, rank_correlation, rescan, shapley
 from gnn.metrics import Mean, mean
+from gnn.pyg_explainers import explained_by_pyg
 from gnn.related import related_products
 from gnn.run import RunFolder
 from kg.build import build_graph, results_by_position
@@ -54,6 +57,9 @@ class ExplanationSample:
 
     lime_samples: int = 1000
     """Lists of purchases that LIME fits its model to."""
+
+    explained_by_pyg: int = 100
+    """Pairs, of these, that PyG's explainers explain; GNNExplainer trains for each; 0 leaves them out."""
 
     other_run: str | None = None
     """Name of a run with another seed on the same graph, to see whether it names the same purchases."""
@@ -98,6 +104,7 @@ def measure_explanations(
     parts, ties = part_counts(pairs, run.edges, products), tie_counts(pairs, _ties(run.graph, products))
     stability = _stability(run, pairs, scores, config, runs=runs, password_file=password_file)
     agreements = _agreements(scores, pairs, config, rng=rng)
+    truths = [truth(way, named, scores=scores, pairs=pairs) for way, named in ways.items()]
     return ExplanationTable(
         run=run.run.name,
         made_at=run.run.made_at,
@@ -106,7 +113,7 @@ def measure_explanations(
         pairs=len(pairs.users),
         purchases=len(pairs.bought) / len(pairs.users),
         seed=config.seed,
-        truths=tuple(truth(way, named, scores=scores, pairs=pairs) for way, named in ways.items()),
+        truths=(*truths, *_pyg_truths(scores, pairs, config)),
         recommended=len(given),
         coverage=coverage(scores, given["source"].to_numpy(), np.searchsorted(products, given["target"].to_numpy())),
         part_counts=parts,
@@ -125,6 +132,7 @@ def _require_possible(config: ExplanationSample) -> None:
     for name, value, least in (
         ("pairs", config.pairs, 1),
         ("judged", config.judged, 0),
+        ("explained-by-pyg", config.explained_by_pyg, 0),
         ("permutations", config.permutations, 2),
         ("lime-samples", config.lime_samples, 10),
     ):
@@ -202,6 +210,21 @@ def _stability(
     ]
     named = [first_named(each, -each.contribution) for each in both]
     return mean(jaccard(both[0], named[0], both[1], named[1]))
+
+
+def _pyg_truths(scores: Scores, pairs: Pairs, config: ExplanationSample) -> list[Truth]:
+    """Return the measures of PyG's explainers on some of the pairs, and of our contributions on the same ones."""
+    wanted = min(config.explained_by_pyg, len(pairs.users))
+    if not wanted:
+        return []
+    # A stream of its own, so that what the others draw does not change which pairs these are.
+    rng = np.random.default_rng((config.seed, 1))
+    chosen = np.sort(rng.choice(len(pairs.users), size=wanted, replace=False))
+    some = pairs_of(scores, pairs.users[chosen], pairs.products[chosen])
+    values = explained_by_pyg(scores, some, seed=config.seed)
+    if wanted < len(pairs.users):
+        values = {f"{OURS}, on the pairs of PyG's explainers": some.contribution, **values}
+    return [truth(way, first_named(some, -each), scores=scores, pairs=some) for way, each in values.items()]
 
 
 def _agreements(

@@ -27,6 +27,9 @@ class Truth:
     """What happens to the score of a product when the purchases that an explanation names are gone, or alone."""
 
     explanation: str
+    pairs: int
+    """Pairs that were explained so."""
+
     drop: Mean
     """Fidelity: the share of the score that is lost without the named purchases."""
 
@@ -71,6 +74,7 @@ def truth(explanation: str, named: Named, *, scores: Scores, pairs: Pairs) -> Tr
     whole = np.where(before.score > 0, before.score, np.nan)
     return Truth(
         explanation=explanation,
+        pairs=len(pairs.users),
         drop=mean((before.score - without.score) / whole),
         rank_loss=mean((without.rank - before.rank).astype(np.float64)),
         falls_out=mean((~_among_first(without)).astype(np.float64)),

@@ -95,11 +95,11 @@ def table_text(table: ExplanationTable) -> str:
         f"{table.pairs} users and the first product of each, {table.named} of {table.purchases:.0f} purchased products "
         f"named (means over users; ± is half a 95 % interval; docs/explanations.md defines each number):",
         "",
-        f"| explanation | score lost % | places lost | below place {PLACES} % | score kept alone % | in the first "
-        f"{PLACES} alone % |",
-        "|---|---:|---:|---:|---:|---:|",
+        f"| explanation | pairs | score lost % | places lost | below place {PLACES} % | score kept alone % | in the "
+        f"first {PLACES} alone % |",
+        "|---|---:|---:|---:|---:|---:|---:|",
         *(
-            f"| {each.explanation} | {_percent(each.drop)} | {_number(each.rank_loss, digits=1)} | "
+            f"| {each.explanation} | {each.pairs} | {_percent(each.drop)} | {_number(each.rank_loss, digits=1)} | "
             f"{_percent(each.falls_out)} | {_percent(each.kept)} | {_percent(each.stays_in)} |"
             for each in table.truths
         ),

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -14,7 +13,7 @@ import tyro
 from jaxtyping import Float, Int
 from scipy import sparse
 
-from gnn.delivery import new_delivery, write_file, write_manifest
+from gnn.delivery import new_delivery, write_manifest, write_table
 from gnn.history import binary, history_weights
 from gnn.preferences import user_preferences
 from gnn.profile_export import export_profiles
@@ -234,14 +233,8 @@ def _shards(edges: pl.DataFrame) -> Iterator[pl.DataFrame]:
 
 
 def _write_shard(edges: pl.DataFrame, folder: Path, *, number: int, kind: Format) -> dict[str, object]:
-    file = folder / f"part-{number:05d}.{kind}"
-    content = io.BytesIO()
-    if kind == "parquet":
-        edges.write_parquet(content)
-    else:
-        edges.write_csv(content)
-    written = write_file(file, content.getvalue())
-    return {**written, "rows": len(edges), "users": edges["user_id"].n_unique()}
+    written = write_table(edges, folder / f"part-{number:05d}.{kind}")
+    return {**written, "users": edges["user_id"].n_unique()}
 
 
 def main() -> None:

@@ -14,6 +14,9 @@ DAY = int(SECONDS_PER_DAY)
 CHEAPER = 0.9
 """A purchase counts as a deal at or below this part of the product's usual price."""
 
+MADE_FROM = ("brand_purchases", "top_brand_purchases", "categories", "own_label_purchases", "labelled_purchases")
+"""Counts that loyalty, variety and the own-label share are made from."""
+
 BANDS = ("low", "middle", "high")
 """Thirds of the products of a category by their usual price."""
 
@@ -57,7 +60,10 @@ def habits(purchases: pl.DataFrame, graph: Graph, may: Allowed, *, now: int, con
         (times // DAY).unique().sort().diff().median().alias("rhythm_days"),
         # The sum of nothing is 0 in polars; a spend nobody knows stays unknown.
         pl.when(pl.col("spend").count() > 0).then(pl.col("spend").sum()).alias("spend"),
+        pl.col("spend").count().cast(pl.Int64).alias("paid_purchases"),
         bargain.mean().alias("deals"),
+        bargain.sum().cast(pl.Int64).alias("deal_purchases"),
+        bargain.count().cast(pl.Int64).alias("priced_purchases"),
     )
     rows = rows.with_columns((pl.col("spend") / pl.col("shopping_days").replace(0, None)).alias("spend_a_day"))
     for found in (
@@ -66,7 +72,8 @@ def habits(purchases: pl.DataFrame, graph: Graph, may: Allowed, *, now: int, con
         _own_label(purchases, graph),
     ):
         rows = rows.join(found, on="user", how="left", maintain_order="left")
-    return rows.sort("user")
+    # Who is in none of these tables has none of what they count.
+    return rows.with_columns(pl.col(*MADE_FROM).fill_null(0)).sort("user")
 
 
 def at_level(may: Allowed, *, level: int) -> pl.DataFrame:
@@ -77,11 +84,12 @@ def at_level(may: Allowed, *, level: int) -> pl.DataFrame:
 
 
 def price_bands(purchases: pl.DataFrame, may: Allowed, *, config: ProfileConfig) -> pl.DataFrame:
-    """Return ``user, category, purchases, mean_paid, quantile, band``: what each user pays, by category.
+    """Return what each user pays, by category, a row for each user and category.
 
-    ``quantile`` is the part of the category's products, of those that anybody bought, whose usual price is below her
-    mean price for one, those equal to it counting half; a third of 0 to 1 each is the band low, middle and high. Only
-    where both she has ``least_priced`` priced purchases in the category and the category has as many priced products.
+    Columns are ``user, category, purchases, first_at, last_at, mean_paid, quantile, compared, band``. ``quantile`` is
+    the part of the category's ``compared`` products, those that anybody bought, whose usual price is below her mean
+    price for one, those equal to it counting half; a third of 0 to 1 each is the band low, middle and high. Only where
+    both she has ``least_priced`` priced purchases in the category and the category has as many priced products.
     """
     members = at_level(may, level=config.level)
     usual = purchases.drop_nulls("usual").unique("product").select("product", "usual").join(members, on="product")
@@ -95,7 +103,12 @@ def price_bands(purchases: pl.DataFrame, may: Allowed, *, config: ProfileConfig)
         .join(members, on="product", maintain_order="left")
         .filter(pl.col("target").is_in(pl.Series(list(prices), dtype=pl.Int64).implode()))
         .group_by("user", "target", maintain_order=True)
-        .agg(pl.len().cast(pl.Int64).alias("purchases"), pl.col("paid").mean().alias("mean_paid"))
+        .agg(
+            pl.len().cast(pl.Int64).alias("purchases"),
+            pl.col("at").min().alias("first_at"),
+            pl.col("at").max().alias("last_at"),
+            pl.col("paid").mean().alias("mean_paid"),
+        )
         .filter(pl.col("purchases") >= config.least_priced)
         .sort("target", "user")
     )
@@ -106,10 +119,12 @@ def price_bands(purchases: pl.DataFrame, may: Allowed, *, config: ProfileConfig)
     ]
     quantile = pl.Series("quantile", np.concatenate([*quantiles, np.zeros(0)]), dtype=pl.Float64)
     third = (pl.col("quantile") * len(BANDS)).floor().clip(upper_bound=len(BANDS) - 1).cast(pl.Int64)
+    sizes = {category: len(each) for category, each in prices.items()}
     return (
-        means.with_columns(quantile)
+        means.with_columns(quantile, pl.col("target").replace_strict(sizes, return_dtype=pl.Int64).alias("compared"))
         .with_columns(third.replace_strict(dict(enumerate(BANDS)), return_dtype=pl.String).alias("band"))
-        .select("user", pl.col("target").alias("category"), "purchases", "mean_paid", "quantile", "band")
+        .rename({"target": "category"})
+        .select(*("user", "category", "purchases", "first_at", "last_at", "mean_paid", "quantile", "compared", "band"))
         .sort("user", "purchases", "category", descending=[False, True, False])
     )
 
@@ -127,7 +142,10 @@ def _loyalty(purchases: pl.DataFrame, may: Allowed) -> pl.DataFrame:
     by_brand = purchases.join(brands, on="product").group_by("user", "target").len()
     best = by_brand.sort("user", "len", "target", descending=[False, True, False]).group_by("user", maintain_order=True)
     return best.agg(
-        (pl.col("len").first() / pl.col("len").sum()).alias("loyalty"), pl.col("target").first().alias("top_brand")
+        (pl.col("len").first() / pl.col("len").sum()).alias("loyalty"),
+        pl.col("target").first().alias("top_brand"),
+        pl.col("len").sum().cast(pl.Int64).alias("brand_purchases"),
+        pl.col("len").first().cast(pl.Int64).alias("top_brand_purchases"),
     )
 
 
@@ -140,12 +158,23 @@ def _variety(purchases: pl.DataFrame, may: Allowed, *, level: int) -> pl.DataFra
         purchases.join(at_level(may, level=level), on="product").group_by("user", "target").len().sort("user", "target")
     )
     share = pl.col("len") / pl.col("len").sum()
-    return by_category.group_by("user", maintain_order=True).agg((-(share * share.log()).sum()).exp().alias("variety"))
+    return by_category.group_by("user", maintain_order=True).agg(
+        (-(share * share.log()).sum()).exp().alias("variety"), pl.len().cast(pl.Int64).alias("categories")
+    )
 
 
 def _own_label(purchases: pl.DataFrame, graph: Graph) -> pl.DataFrame:
     """Return the share of own-label products in each user's purchases; no rows where the shop does not say."""
     if graph.products.schema.get("own_label") != pl.Boolean:
-        return pl.DataFrame(schema={"user": pl.Int64, "own_label": pl.Float64})
+        counts = {"own_label_purchases": pl.Int64, "labelled_purchases": pl.Int64}
+        return pl.DataFrame(schema={"user": pl.Int64, "own_label": pl.Float64, **counts})
     own = graph.products["own_label"].gather(purchases["product"]).alias("own_label")
-    return purchases.with_columns(own).group_by("user").agg(pl.col("own_label").mean())
+    return (
+        purchases.with_columns(own)
+        .group_by("user")
+        .agg(
+            pl.col("own_label").mean(),
+            pl.col("own_label").sum().cast(pl.Int64).alias("own_label_purchases"),
+            pl.col("own_label").count().cast(pl.Int64).alias("labelled_purchases"),
+        )
+    )

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
@@ -11,7 +10,7 @@ import numpy as np
 import polars as pl
 import torch
 
-from gnn.delivery import new_delivery, write_file, write_manifest
+from gnn.delivery import new_delivery, write_manifest, write_table
 from gnn.history import history_weights, ranked_products
 from gnn.profiles import Learned, Profiles, make_profiles
 from gnn.related import related_matrix, related_products
@@ -113,7 +112,5 @@ def deliver_profiles(profiles: Profiles, *, folder: Path, manifest: Manifest, se
 
 
 def _write_table(frame: pl.DataFrame, file: Path) -> dict[str, object]:
-    content = io.BytesIO()
-    frame.write_parquet(content)
     columns = {name: str(kind) for name, kind in frame.schema.items()}
-    return {**write_file(file, content.getvalue()), "rows": len(frame), "columns": columns}
+    return {**write_table(frame, file), "columns": columns}

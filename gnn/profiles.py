@@ -31,7 +31,7 @@ class Profiles:
     """``source`` (user)``, target, kind, weight, lift, purchases, last_at``."""
 
     price_bands: pl.DataFrame
-    """``user, category, purchases, mean_paid, quantile, band``."""
+    """``user, category`` (ids) and the columns of :func:`gnn.habits.price_bands`."""
 
     segments: pl.DataFrame
     """``segment, name, users``, and the means over its users of the numbers in ``users``."""

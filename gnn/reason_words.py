@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import UTC, datetime
 
 from gnn.explain_group import GroupAnswer
 from gnn.why import Answer, Reason, Why
 from gnn.why_not import WhyNot
 from kg.graph import RunRecord
-from kg.text_table import date_text, one_line, product_text
+from kg.popular import group_text
+from kg.text_table import date_text, one_line, product_text, time_text
 
 SECONDS_PER_DAY = 86_400
 TIMES = ("never", "once", "twice", "three times", "four times", "five times", "six times", "seven times")
@@ -82,16 +82,15 @@ def why_texts(why: Why, answer: Answer) -> list[str]:
 def answer_texts(answer: Answer) -> list[str]:
     """Return what has to be said of the user and the run, each a sentence."""
     run = answer.run
-    texts = [
-        f"Purchases before {moment_text(run)} count, the moment of the run's last ranking."
-        # A time that nobody knows is 0.
-        if run.now > 1
-        else "All purchases count, nobody knows their times."
-    ]
+    texts = []
+    if answer.since_ranking:
+        came = _count(answer.since_ranking, "purchase")
+        texts.append(f"{came} of hers came after the run's last ranking and {_counts(answer.since_ranking)}.")
     if answer.newer:
         texts.append(
             f"{_count(answer.newer, 'purchase')} of hers {'is' if answer.newer == 1 else 'are'} newer than that and "
-            f"not in the score; python -m gnn.export --run {one_line(run.name)} ranks with all."
+            f"not in the score; --now MOMENT counts them here, and python -m gnn.export --run {one_line(run.name)} "
+            "ranks with all."
         )
     if answer.unlearned:
         texts.append(
@@ -100,10 +99,13 @@ def answer_texts(answer: Answer) -> list[str]:
         )
     if not answer.purchases:
         texts.append("She bought nothing before that moment, so nothing of hers can speak for a product.")
-    elif answer.popular:
+    elif answer.group:
         texts.append(f"Her {_count(answer.purchases, 'purchase')} lead to no product that she has not bought.")
-    if answer.popular:
-        texts.append("In the place of reasons of her own: what most users bought before that moment.")
+    if answer.group and not answer.popular:
+        texts.append("Nobody bought another product that the run ranks before that moment.")
+    elif answer.group:
+        whose = group_text(answer.group)
+        texts.append(f"In the place of reasons of her own: what was bought before that moment by most of {whose}.")
     return texts
 
 
@@ -136,9 +138,17 @@ def group_texts(found: GroupAnswer) -> list[str]:
     return texts if found.carriers else [*texts, "No purchase of the group adds anything to it."]
 
 
-def moment_text(run: RunRecord) -> str:
-    """Return the run's moment to the minute, UTC."""
-    return f"{datetime.fromtimestamp(run.now, UTC):%Y-%m-%d %H:%M} UTC"
+def moment_text(run: RunRecord, *, ranked_at: int) -> str:
+    """Return which purchases count in a sentence: those before ``run.now``, which may be another than the ranking's."""
+    # A time that nobody knows is 0.
+    if ranked_at <= 1:
+        return "All purchases count, nobody knows their times."
+    if run.now == ranked_at:
+        return f"Purchases before {time_text(run.now)} count, the moment of the run's last ranking."
+    return (
+        f"Purchases before {time_text(run.now)} count: that is the run's moment here, in the place of its last "
+        f"ranking's, {time_text(ranked_at)}."
+    )
 
 
 def _standing(why: Why, answer: Answer) -> list[str]:
@@ -183,6 +193,10 @@ def _compared_texts(found: WhyNot) -> list[str]:
 
 def _listed(names: tuple[str, ...]) -> str:
     return ", ".join(map(one_line, names))
+
+
+def _counts(number: int) -> str:
+    return "counts" if number == 1 else "count"
 
 
 def _count(number: int, noun: str) -> str:

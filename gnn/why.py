@@ -15,6 +15,7 @@ from kg.cypher import read_query
 from kg.explain import ALL_ROWS, Explanation, explain, score_parameters
 from kg.graph import RunRecord
 from kg.lookup import require_product, require_user
+from kg.popular import Group, most_bought
 from kg.recommend import purchases_before, recommend
 from kg.store import GraphStore
 from loaders.schemas import YEAR_10000
@@ -109,7 +110,7 @@ class Popular:
     product: str
     name: str | None
     buyers: int
-    """Users who bought it before the run's moment."""
+    """People of the group who bought it before the run's moment."""
 
 
 @dataclass(frozen=True)
@@ -128,6 +129,9 @@ class Answer:
     unlearned: int
     """Those of them that count in the score and came after all that the run learned from."""
 
+    since_ranking: int
+    """Those of them that came after the run's last ranking, where the moment asked for is later."""
+
     newer: int
     """Her purchases from the run's moment on, which are not in the score."""
 
@@ -138,24 +142,42 @@ class Answer:
     """The products asked about, or her best."""
 
     popular: tuple[Popular, ...]
-    """What most users buy, where her purchases speak for nothing; else empty."""
+    """What most people of ``group`` buy, where her purchases speak for nothing; else empty."""
+
+    group: Group | None
+    """Whose purchases ``popular`` counts; None where her own speak."""
 
 
-def answer(store: GraphStore, *, user: str, product: str | None, run: RunRecord, k: int, reasons: int) -> Answer:
-    """Return why ``run`` gives ``user`` this product, or her ``k`` best; raise where the graph lacks one of them."""
+def answer(
+    store: GraphStore,
+    *,
+    user: str,
+    product: str | None,
+    run: RunRecord,
+    k: int,
+    reasons: int,
+    ranked_at: int | None = None,
+) -> Answer:
+    """Return why ``run`` gives ``user`` this product, or her ``k`` best; raise where the graph lacks one of them.
+
+    The scores are as of ``run.now``; ``ranked_at`` (seconds, UTC) is when the run last ranked, where that is another.
+    """
     require_user(store, user)
     if product is not None:
         require_product(store, product)
     ranking = recommend(store, user=user, run=run, limit=ALL_ROWS)
     exported = recommended(store, user=user, run=run)
     before = purchases_before(store, user=user, moment=run.now)
+    ranked = run.now if ranked_at is None else min(ranked_at, run.now)
     newer = purchases_before(store, user=user, moment=YEAR_10000) - before
     asked = [product] if product is not None else ranking["product"].head(k).to_list()
+    found = most_bought(store, user=user, run=run, limit=k) if ranking.is_empty() else None
     return Answer(
         user=user,
         run=run,
         purchases=before,
         unlearned=before - purchases_before(store, user=user, moment=min(run.learned_before, run.now)),
+        since_ranking=before - purchases_before(store, user=user, moment=ranked),
         newer=newer,
         exported=len(exported),
         products=tuple(
@@ -171,7 +193,8 @@ def answer(store: GraphStore, *, user: str, product: str | None, run: RunRecord,
             )
             for each in asked
         ),
-        popular=popular(store, run=run, k=k) if ranking.is_empty() else (),
+        popular=tuple(Popular(*row) for row in found.rows.iter_rows()) if found else (),
+        group=found.group if found else None,
     )
 
 
@@ -211,11 +234,12 @@ def edges_to(store: GraphStore, *, product: str, run: RunRecord, limit: int = AL
     return store.query(text, {"product": product, "run": run.name, "limit": limit})
 
 
-def popular(store: GraphStore, *, run: RunRecord, k: int) -> tuple[Popular, ...]:
-    """Return the ``k`` products with the most buyers before the run's moment, of those that the run ranks."""
+def ranks_anything(store: GraphStore, *, run: RunRecord) -> bool:
+    """Return whether the store still has an edge of ``run`` to a product that somebody bought before its moment."""
     text = read_query("list_popular", dialect=store.dialect)
-    rows = store.query(text, {"run": run.name, "now": float(run.now), "limit": k})
-    return tuple(Popular(*row) for row in rows.iter_rows())
+    # Nobody has the empty id, so nothing is left out.
+    values = {"user": "", "run": run.name, "repeat": True, "now": float(run.now), "limit": 1}
+    return not store.query(text, values).is_empty()
 
 
 def _why(

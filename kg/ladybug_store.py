@@ -93,12 +93,7 @@ class LadybugStore:
     def read_graph(self) -> GraphTables:
         """Return nodes and edges by id, without the results of runs."""
         layout = self._required_layout()
-        nodes = {}
-        for label, properties in layout.nodes.items():
-            # Backticks, here and below: a shop may call its own columns and links `order` or `TABLE`.
-            columns = ", ".join(f"n.`{name}` AS `{name}`" for name in properties)
-            rows = self._read(f"MATCH (n:{label}) RETURN {columns}")
-            nodes[label] = rows.select(pl.col(name).cast(_polars_type(kind)) for name, kind in properties.items())
+        nodes = {label: self._nodes(label, properties) for label, properties in layout.nodes.items()}
         edges = {relation: self._edges(relation) for relation in layout.relations}
         return GraphTables(
             shop=layout.shop,
@@ -107,6 +102,10 @@ class LadybugStore:
             validation_from=layout.validation_from,
             test_from=layout.test_from,
         )
+
+    def read_nodes(self, label: str) -> pl.DataFrame:
+        """Return the nodes with this label."""
+        return self._nodes(label, self._required_layout().nodes[label]).sort("id")
 
     def write_results(self, relation: str, edges: pl.DataFrame, *, run: RunRecord) -> None:
         """Write the edges of ``run`` anew and keep those of other runs, in one transaction.
@@ -214,6 +213,12 @@ class LadybugStore:
             kept[relation] = schema.with_kinds(relation, still).sort("source")
         columns = ", ".join(f"r.{column} AS {column}" for column in schema.RUN)
         return kept, self._read(f"MATCH (r:Run) RETURN {columns}")
+
+    def _nodes(self, label: str, properties: Mapping[str, str]) -> pl.DataFrame:
+        # Backticks, here and below: a shop may call its own columns and links `order` or `TABLE`.
+        columns = ", ".join(f"n.`{name}` AS `{name}`" for name in properties)
+        rows = self._read(f"MATCH (n:{label}) RETURN {columns}")
+        return rows.select(pl.col(name).cast(_polars_type(kind)) for name, kind in properties.items())
 
     def _edges(self, relation: str, where: str = "", parameters: Mapping[str, Any] | None = None) -> pl.DataFrame:
         properties = schema.edge_properties(relation)

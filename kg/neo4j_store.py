@@ -126,6 +126,11 @@ class Neo4jStore:
             test_from=layout.test_from,
         )
 
+    def read_nodes(self, label: str) -> pl.DataFrame:
+        """Return the nodes with this label."""
+        kinds = self._required_layout().nodes[label]
+        return read_nodes(self._connection, label, kinds).sort("id")
+
     def write_results(self, relation: str, edges: pl.DataFrame, *, run: RunRecord) -> None:
         """Write the edges of ``run`` anew, so that a reader sees the old ones whole or the new ones whole.
 

@@ -11,8 +11,9 @@ import tyro
 
 from kg.blocklist import SENSITIVE, require_words, sensitive
 from kg.cypher import read_query
-from kg.delivered import delivered_table
+from kg.delivered import delivered, delivered_table, sources
 from kg.graph import RunRecord
+from kg.habit_words import HABITS, MADE_FROM, habit_evidence
 from kg.lookup import require_limit, require_run, require_user
 from kg.profile_page import Format, Page, Section, written
 from kg.store import GraphStore, address_of, open_store
@@ -23,7 +24,7 @@ from loaders.schemas import YEAR_10000
 LEVELS = (1, 2)
 ALL_ROWS = 1_000_000_000
 EVIDENCE = 2
-"""Products named as the evidence behind a brand or a category."""
+"""Products named as the evidence behind a brand or a category: those that she bought most often."""
 
 
 @dataclass(frozen=True)
@@ -81,8 +82,8 @@ class Profile:
     """Her last purchase (seconds, UTC), 0 where nobody knows."""
 
     brands: pl.DataFrame
-    """``brand, purchases, products, last_at``, most purchases first, and as ``evidence``, in words, the products of it
-    that she bought most often."""
+    """``brand, purchases, products, first_at, last_at``, most purchases first, and as ``evidence``, in words, the
+    products of it that she bought most often, and how often."""
 
     categories: Mapping[int, pl.DataFrame]
     """Level → the same of each ``category``."""
@@ -101,19 +102,7 @@ def profile(
     A product that holds one of the words ``blocked`` in its name, its brand or a category counts nowhere.
     """
     require_user(store, user)
-    values = {"user": user, "now": now, "limit": ALL_ROWS}
-    found = {name: store.query(read_query(f"profile_{name}"), values) for name in _QUERIES}
-    brands, categories = found["product_brands"], found["product_categories"]
-    unspoken = pl.concat(
-        [
-            frame.filter(sensitive(frame[column].cast(pl.String), words=blocked))["product"].cast(pl.String)
-            for frame, column in ((brands, "brand"), (categories, "category"))
-        ]
-    )
-    products = found["products"].with_columns(pl.col("product", "name").cast(pl.String))
-    products = products.filter(
-        ~pl.col("product").is_in(unspoken.implode()), ~sensitive(products["name"].fill_null(""), words=blocked)
-    )
+    products, brands, categories = _spoken_purchases(store, user, now=now, blocked=blocked)
     by_level = {
         level: _group(products, categories.filter(pl.col("level") == level).drop("level"), "category")
         for level in LEVELS
@@ -130,6 +119,13 @@ def profile(
     )
 
 
+def evidence(store: GraphStore, *, user: str, now: float, blocked: tuple[str, ...]) -> dict[str, dict[str, str]]:
+    """Return ``brand`` and ``category`` → name → the purchases before ``now`` (seconds, UTC) that carry most of it."""
+    products, brands, categories = _spoken_purchases(store, user, now=now, blocked=blocked)
+    grouped = {"brand": _group(products, brands, "brand"), "category": _group(products, categories, "category")}
+    return {kind: dict(frame.select(kind, "evidence").rows()) for kind, frame in grouped.items()}
+
+
 def user_page(found: Profile) -> Page:
     """Return what the graph alone says of a user."""
     total = f"User {found.user} made {found.purchases} purchases of {found.products} products"
@@ -143,10 +139,10 @@ def user_page(found: Profile) -> Page:
         sections=tuple(
             Section(
                 title=title,
-                header=(kind, "purchases", "products", "last", "such as"),
+                header=(kind, "purchases", "products", "first", "last", "most often"),
                 rows=[
-                    (name, purchases, products, date_text(last), evidence)
-                    for name, purchases, products, last, evidence in frame.rows()
+                    (name, purchases, products, date_text(first), date_text(last), most_often)
+                    for name, purchases, products, first, last, most_often in frame.rows()
                 ],
                 note="all her purchases, counted",
                 bar=1,
@@ -165,13 +161,15 @@ def preference_section(
     if rows.is_empty():
         return None
     rows = rows.filter(~sensitive(rows["id"].cast(pl.String), words=blocked))
+    behind = evidence(store, user=found.user, now=float(run.now), blocked=blocked)
     ordered = rows.sort(pl.col("weight") * pl.col("lift").log(), "id", descending=[True, False]).head(limit)
     return Section(
         title="Preferences",
-        header=("what", "kind", "share", "lift", "purchases", "last"),
+        header=("what", "kind", "share", "lift", "purchases", "last", "most often"),
         rows=[
-            (name, "brand" if level is None else "category", weight, lift, purchases, date_text(last))
+            (name, kind, weight, lift, purchases, date_text(last), behind[kind].get(name))
             for name, level, weight, lift, purchases, last in ordered.rows()
+            for kind in ("brand" if level is None else "category",)
         ],
         note=f"recent purchases, shrunk towards everybody's; lift is her share over theirs (run {run.name})",
         bar=2,
@@ -179,26 +177,35 @@ def preference_section(
 
 
 def delivered_sections(
-    folder: Path, user: str, run: RunRecord, *, limit: int, blocked: tuple[str, ...]
+    store: GraphStore, folder: Path, user: str, run: RunRecord, *, limit: int, blocked: tuple[str, ...]
 ) -> list[Section]:
     """Return what the run's delivered profiles add: habits, price bands, segment."""
-    own = delivered_table(folder, "users", run=run).filter(pl.col("user") == user)
+    now = delivered(folder, run=run).now
+    behind = evidence(store, user=user, now=float(now), blocked=blocked)
+    own = delivered_table(folder, "users", run=run, columns=(*HABITS, *MADE_FROM)).filter(pl.col("user") == user)
     if own.is_empty():
         return []
     row = own.row(0, named=True)
     row["top_brand"] = _spoken(row["top_brand"], blocked)
-    habits = [(name, row[name]) for name in _HABITS if row[name] is not None]
-    bands = delivered_table(folder, "price_bands", run=run).filter(pl.col("user") == user)
+    made_from = habit_evidence(row, now=now, top_brand=behind["brand"].get(row["top_brand"]))
+    habits = [(name, row[name], made_from[name]) for name in HABITS if row[name] is not None]
+    priced = ("category", "band", "quantile", "mean_paid", "purchases", "compared", "first_at", "last_at")
+    bands = delivered_table(folder, "price_bands", run=run, columns=priced).filter(pl.col("user") == user)
     bands = bands.filter(~sensitive(bands["category"], words=blocked)).head(limit)
-    sections = [Section("Habits", ("what", "number"), habits, note=f"defined in docs/profiles.md (run {run.name})")]
+    note = f"purchases before {date_text(now)}, defined in docs/profiles.md (run {run.name})"
+    sections = [Section("Habits", ("what", "number", "made from"), habits, note=note)]
     if row["segment"] is not None:
-        of_segment = (row["segment"], _spoken(row["segment_name"], blocked))
-        note = "users whose learned vectors are near, named by what they over-buy"
-        sections.append(Section("Segment", ("segment", "name"), [of_segment], note=note))
+        known = delivered_table(folder, "segments", run=run).filter(pl.col("segment") == row["segment"])
+        of_segment = (row["segment"], _spoken(row["segment_name"], blocked), known["users"][0])
+        note = f"users whose learned vectors are near, named by what they over-buy: --segment {row['segment']} shows it"
+        sections.append(Section("Segment", ("segment", "name", "users"), [of_segment], note=note))
     if len(bands):
-        rows = bands.select("category", "band", "quantile", "mean_paid", "purchases").rows()
-        note = "where her mean price for one lies among the usual prices of the category's products, 0 to 1"
-        header = ("category", "band", "quantile", "mean paid", "purchases")
+        rows = [
+            (category, *numbers, date_text(first), date_text(last), behind["category"].get(category))
+            for category, *numbers, first, last in bands.select(priced).rows()
+        ]
+        note = "where her mean price for one lies among the usual prices of the category's products compared, 0 to 1"
+        header = ("category", "band", "quantile", "mean paid", "purchases", "compared", "first", "last", "most often")
         sections.append(Section("Price bands", header, rows, note=note, bar=2))
     return sections
 
@@ -248,20 +255,38 @@ def make_page(store: GraphStore, config: ProfileConfig) -> Page:
     record = require_run(store, config.run) if config.run else store.run_record()
     if record is None:
         return page
-    preferred = preference_section(store, found, record, limit=config.limit, blocked=config.blocked)
-    sections = [*page.sections, *([preferred] if preferred else [])]
     folder = _folder(config, record)
-    # What nobody delivered is left out; what somebody named has to be there.
-    if config.profiles or folder.exists():
-        sections += delivered_sections(folder, found.user, record, limit=config.limit, blocked=config.blocked)
-    return replace(page, sections=tuple(sections))
+    source = sources(folder, record, named=config.profiles is not None)
+    sections = list(page.sections)
+    if source.graph:
+        preferred = preference_section(store, found, record, limit=config.limit, blocked=config.blocked)
+        sections += [preferred] if preferred else []
+    if source.folder:
+        sections += delivered_sections(store, folder, found.user, record, limit=config.limit, blocked=config.blocked)
+    return replace(page, sections=tuple(sections), notes=source.notes)
 
 
 _QUERIES = ("products", "product_brands", "product_categories")
-_HABITS = (
-    *("recency_days", "days_a_week", "rhythm_days", "shopping_days", "spend", "spend_a_day", "deals", "loyalty"),
-    *("top_brand", "variety", "own_label"),
-)
+
+
+def _spoken_purchases(
+    store: GraphStore, user: str, *, now: float, blocked: tuple[str, ...]
+) -> tuple[pl.DataFrame, pl.DataFrame, pl.DataFrame]:
+    """Return what she bought before ``now`` that may be spoken of, most often first, and all brands and categories."""
+    values = {"user": user, "now": now, "limit": ALL_ROWS}
+    found = {name: store.query(read_query(f"profile_{name}"), values) for name in _QUERIES}
+    brands, categories = found["product_brands"], found["product_categories"]
+    unspoken = pl.concat(
+        [
+            frame.filter(sensitive(frame[column].cast(pl.String), words=blocked))["product"].cast(pl.String)
+            for frame, column in ((brands, "brand"), (categories, "category"))
+        ]
+    )
+    products = found["products"].with_columns(pl.col("product", "name").cast(pl.String))
+    products = products.filter(
+        ~pl.col("product").is_in(unspoken.implode()), ~sensitive(products["name"].fill_null(""), words=blocked)
+    )
+    return products, brands, categories
 
 
 def _spoken(name: str | None, blocked: tuple[str, ...]) -> str | None:
@@ -270,8 +295,11 @@ def _spoken(name: str | None, blocked: tuple[str, ...]) -> str | None:
 
 
 def _group(products: pl.DataFrame, members: pl.DataFrame, column: str) -> pl.DataFrame:
-    """Return ``column, purchases, products, last_at, evidence`` of each group of products, most purchases first."""
-    named = [product_text(product, name) for product, name in products.select("product", "name").rows()]
+    """Return ``column, purchases, products, first_at, last_at, evidence`` of each group, most purchases first."""
+    named = [
+        f"{times} × {product_text(product, name)}"
+        for product, name, times in products.select("product", "name", "purchases").rows()
+    ]
     best = pl.col("text").head(EVIDENCE).str.join(", ")
     return (
         products.with_columns(pl.Series("text", named, dtype=pl.String))
@@ -280,6 +308,7 @@ def _group(products: pl.DataFrame, members: pl.DataFrame, column: str) -> pl.Dat
         .agg(
             pl.col("purchases").sum(),
             pl.col("product").n_unique().cast(pl.Int64).alias("products"),
+            pl.col("first_at").min(),
             pl.col("last_at").max(),
             best.alias("evidence"),
         )

@@ -45,6 +45,8 @@ class Page:
     title: str
     lead: str
     sections: tuple[Section, ...]
+    notes: tuple[str, ...] = ()
+    """What a reader has to know of what is there and what is not, each a sentence."""
 
 
 def written(page: Page, kind: Format) -> str:
@@ -54,7 +56,7 @@ def written(page: Page, kind: Format) -> str:
 
 def page_text(page: Page) -> str:
     """Return the page for a terminal."""
-    parts = [one_line(page.lead)]
+    parts = ["\n".join(one_line(sentence) for sentence in (page.lead, *page.notes))]
     for section in page.sections:
         rows = [[NOTHING if value is None else value for value in row] for row in section.rows]
         parts.append("\n".join([f"{section.title}: {section.note}", text_table(section.header, rows)]))
@@ -78,9 +80,10 @@ def page_html(page: Page) -> str:
     """Return the page as one file: every value escaped, bars as inline SVG, no script and nothing to fetch."""
     body = "\n".join(_section_html(section) for section in page.sections)
     title = html.escape(page.title)
+    said = "\n".join(f"<p>{html.escape(sentence)}</p>" for sentence in (page.lead, *page.notes))
     return (
         f'<!DOCTYPE html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n<title>{title}</title>\n'
-        f"<style>{STYLE}</style>\n</head>\n<body>\n<h1>{title}</h1>\n<p>{html.escape(page.lead)}</p>\n{body}\n"
+        f"<style>{STYLE}</style>\n</head>\n<body>\n<h1>{title}</h1>\n{said}\n{body}\n"
         "</body>\n</html>"
     )
 

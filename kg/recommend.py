@@ -13,6 +13,7 @@ from kg.cypher import Value, read_query, with_values
 from kg.explain import score_parameters, weighing_values
 from kg.graph import RunRecord
 from kg.lookup import require_limit, require_product, require_run, require_user
+from kg.popular import group_text, most_bought
 from kg.store import GraphStore, address_of, open_store
 from kg.text_table import date_text, one_line, product_text, text_table
 from loaders.errors import InputError, run_command
@@ -103,7 +104,7 @@ def require_basket(store: GraphStore, basket: Sequence[str]) -> None:
 
 
 def page_for_user(store: GraphStore, *, user: str, run: RunRecord, limit: int) -> Recommendations:
-    """Return the recommendations for a user, or where no purchase of hers leads anywhere, what most people bought."""
+    """Return the recommendations for a user; where no purchase of hers leads anywhere, what people like her bought."""
     rows = recommend(store, user=user, run=run, limit=limit)
     # A time that nobody knows is 0.
     counted = f"purchases before {date_text(run.now)}" if run.now > 1 else "all purchases"
@@ -113,12 +114,12 @@ def page_for_user(store: GraphStore, *, user: str, run: RunRecord, limit: int) -
     if newer:
         heading += f"\n{newer} of her purchases are not before that and do not count; --now MOMENT counts them."
     if rows.is_empty():
-        heading += "\nNo purchase of hers leads to a product, so these are the products that most people bought."
-        text = read_query("list_popular", dialect=store.dialect)
-        values: dict[str, Value] = {"run": run.name, "now": float(run.now), "limit": limit}
-        return Recommendations(
-            heading, store.query(text, values), [], with_values(text, store.stored_values(text, values))
+        found = most_bought(store, user=user, run=run, limit=limit)
+        heading += (
+            "\nNo purchase of hers leads to a product, so these are the products that were bought by most of "
+            f"{group_text(found.group)}."
         )
+        return Recommendations(heading, found.rows, [], found.query)
     text = read_query("recommend", dialect=store.dialect)
     why = read_query("explain_score", dialect=store.dialect)
     return Recommendations(

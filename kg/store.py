@@ -44,6 +44,10 @@ class GraphStore(Protocol):
         """Return the graph without the results of runs, in the order of its fingerprint."""
         ...
 
+    def read_nodes(self, label: str) -> pl.DataFrame:
+        """Return the nodes with this label, ``id`` and properties, sorted by id."""
+        ...
+
     def write_results(self, relation: str, edges: pl.DataFrame, *, run: RunRecord) -> None:
         """Put ``edges`` (``source``, ``target``, properties) in the place of all that this run wrote before."""
         ...

@@ -34,6 +34,11 @@ def date_text(at: int) -> str:
     return datetime.fromtimestamp(at, UTC).strftime("%Y-%m-%d") if at else "unknown"
 
 
+def time_text(at: int) -> str:
+    """Return the minute (UTC) of a moment in seconds since 1970."""
+    return f"{datetime.fromtimestamp(at, UTC):%Y-%m-%d %H:%M} UTC"
+
+
 def product_text(product: str, name: str | None) -> str:
     """Return what to call a product: its name where it has one, and its id."""
     return one_line(f"{name[:WIDEST]} ({product})" if name else product)

@@ -24,12 +24,12 @@ import gnn.export
 from gnn.explain_page import page
 from gnn.explain_picture import draw_reasons, svg_of
 from gnn.history import Weighing
-from gnn.reason_words import answer_texts
+from gnn.reason_words import moment_text
 from gnn.run import Manifest, RunFolder
 from gnn.why import Reason, Why, answer
 from kg.build import graph_tables
 from kg.store import open_store
-from loaders.errors import run_command
+from loaders.errors import InputError, run_command
 from tests.kg.small_shop import DAY, FIRST_RUN, RECOMMENDED, RELATED, run_record, small_shop
 
 Command = Callable[..., tuple[int, str, str]]
@@ -124,8 +124,21 @@ def test_what_was_never_ranked_is_explained_and_said_so(command: Command) -> Non
 def test_a_user_without_purchases_gets_what_most_users_buy(command: Command) -> None:
     _, shown, _ = command("--user", "eve")
     assert "She bought nothing before that moment" in shown
+    # The shop says nothing of its users.
+    assert "what was bought before that moment by most of all 5 people in the shop." in shown
     # No edge leads to tea, which has the most buyers; mug and pot have two each before day 10.
     assert shown.endswith("Most bought\n  - Mug (mug): 2 buyers\n  - Tea Pot (pot): 2 buyers\n")
+
+
+def test_the_most_bought_leave_out_what_she_has(command: Command, place: Path) -> None:
+    run = run_record("lonely")
+    write_run(place, manifest_of("lonely", store=f"ladybug:{place / 'small.lbug'}"))
+    with open_store(f"ladybug:{place / 'small.lbug'}") as store:
+        store.write_results("RELATED", RELATED.filter(pl.col("source") == "pot"), run=run)
+    _, shown, _ = command("--user", "bob", name="lonely")
+    # Of mug and jam, which the pot leads to, bob has the mug; nobody bought the jam before day 10.
+    assert "Her 2 purchases lead to no product that she has not bought." in shown
+    assert shown.endswith("Nobody bought another product that the run ranks before that moment.\n")
 
 
 def test_a_product_that_no_edge_leads_to_is_said_so(command: Command) -> None:
@@ -213,6 +226,9 @@ def test_a_group_is_explained_by_the_sum_over_its_users(place: Path, command: Co
         (("--user", "abe"), "no user 'abe'"),
         (("--user", "ann", "--product", "hat"), "no product 'hat'"),
         (("--user", "ann", "--why-not", "hat"), "no product 'hat'"),
+        (("--user", "ann", "--product", "mug", "--k", "3"), "--k 3 is a number of her best products"),
+        (("--user", "ann", "--why-not", "mug", "--reasons", "2"), "--reasons 2 is for what a user is given"),
+        (("--users", "file", "--product", "mug", "--reasons", "2"), "--reasons 2 is for what a user is given"),
         ((), "give --user ID, or --users FILE for a group"),
         (("--user", "ann", "--users", "file"), "one of the two"),
         (("--users", "file"), "give it by --product ID"),
@@ -299,7 +315,7 @@ def test_the_explanations_of_a_run_are_measured_and_written(place: Path, command
     write_run(place, manifest_of("other", store=f"ladybug:{place / 'small.lbug'}"))
     with open_store(f"ladybug:{place / 'small.lbug'}") as store:
         store.write_results("RELATED", RELATED, run=run_record("other"))
-    words = ("--explanations", "--pairs", "9", "--judged", "2", "--other-run", "other")
+    words = ("--explanations", "--pairs", "9", "--judged", "2", "--other-run", "other", "--explained-by-pyg", "1")
     code, shown, told = command(*words, module=gnn.evaluate)
     assert code == 0, told
     found = json.loads((place / "runs" / "first" / "explanations.json").read_text(encoding="utf-8"))
@@ -314,7 +330,15 @@ def test_the_explanations_of_a_run_are_measured_and_written(place: Path, command
         ("LIME", "score"),
     ]
     assert found["agreements"][0]["apart"]["value"] == pytest.approx(0.0, abs=1e-12)
-    assert "| our contributions | 100.0 ± 0.0 |" in shown
+    assert [(each["explanation"], each["pairs"]) for each in found["truths"][3:]] == [
+        ("shortest paths", 2),
+        ("our contributions, on the pairs of PyG's explainers", 1),
+        ("GNNExplainer (PyG)", 1),
+        ("GNNExplainer (PyG), step 0.1, no entropy", 1),
+        ("Integrated Gradients (PyG)", 1),
+    ]
+    assert all(each["drop"]["value"] == pytest.approx(1.0) for each in found["truths"][4:])
+    assert "| our contributions | 2 | 100.0 ± 0.0 |" in shown
     assert "- Coverage: 75.0 % of 4 recommended pairs" in shown
 
 
@@ -327,6 +351,7 @@ def test_what_cannot_be_measured_ends_in_a_sentence_and_writes_nothing(place: Pa
             store.write_results("RELATED", RELATED, run=run_record(name))
     measure = {"module": gnn.evaluate}
     assert "--pairs is 0; give at least 1" in command("--explanations", "--pairs", "0", **measure)[2]
+    assert "--explained-by-pyg is -1; give" in command("--explanations", "--explained-by-pyg", "-1", **measure)[2]
     assert (
         "'elsewhere' was made on another graph" in command("--explanations", "--other-run", "elsewhere", **measure)[2]
     )
@@ -385,6 +410,27 @@ def test_options_that_would_be_ignored_are_refused(
 def test_where_nobody_knows_times_no_moment_is_named(place: Path) -> None:
     with open_store(f"ladybug:{place / 'small.lbug'}", read_only=True) as store:
         found = answer(store, user="ann", product="mug", run=FIRST_RUN, k=1, reasons=3)
-    timeless = replace(found, run=replace(FIRST_RUN, now=1))
-    assert answer_texts(timeless)[0] == "All purchases count, nobody knows their times."
-    assert answer_texts(found)[0].startswith("Purchases before 1970-01-11 00:00 UTC count")
+    timeless = replace(FIRST_RUN, now=1)
+    assert moment_text(timeless, ranked_at=1) == "All purchases count, nobody knows their times."
+    assert moment_text(found.run, ranked_at=10 * DAY).startswith("Purchases before 1970-01-11 00:00 UTC count")
+
+
+def test_a_score_is_as_of_the_moment_asked_for(command: Command) -> None:
+    _, shown, _ = command("--user", "ann", "--product", "mug", "--now", "1970-01-12T00:00:00")
+    # At day 11, as worked out above for a second later; the jam of day 10 counts, the cup of day 11 itself does not.
+    assert "Mug (mug): score 5.53965" in shown
+    assert (
+        "Purchases before 1970-01-12 00:00 UTC count: that is the run's moment here, in the place of its last "
+        "ranking's, 1970-01-11 00:00 UTC.\n1 purchase of hers came after the run's last ranking and counts.\n"
+        "1 purchase of hers is newer than that and not in the score; --now MOMENT counts them here"
+    ) in shown
+    _, shown, _ = command("--user", "ann", "--product", "mug", "--now", str(8 * DAY))
+    # Only the pot of day 7 came before: 0.5 ^ 0.5 * 0.4.
+    assert "Mug (mug): score 0.282843" in shown
+    assert "came after the run's last ranking" not in shown
+    _, shown, _ = command("--user", "ann", "--why-not", "mug", "--now", str(11 * DAY))
+    assert "that is the run's moment here, in the place of its last ranking's" in shown
+    assert "its score for her is 5.53965" in shown
+    assert "--now 'soon' is no moment" in command("--user", "ann", "--now", "soon")[2]
+    with pytest.raises(InputError, match="--now '5' has no effect: nobody knows when"):
+        gnn.explain.as_of(replace(FIRST_RUN, now=1), "5")

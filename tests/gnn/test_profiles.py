@@ -73,6 +73,24 @@ def test_habits_are_those_worked_out_by_hand() -> None:
     assert numbers(graph(), "bob")["deals"] == 0.5
 
 
+def test_what_a_habit_is_made_from_is_counted() -> None:
+    ann, bob = (numbers(graph(), user) for user in ("ann", "bob"))
+    assert (ann["paid_purchases"], ann["deal_purchases"], ann["priced_purchases"]) == (4, 0, 4)
+    assert (bob["deal_purchases"], bob["priced_purchases"]) == (1, 2)
+    # Leaf three times of four; drinks, spreads and kitchen; the jam is no own label.
+    assert (ann["top_brand_purchases"], ann["brand_purchases"], ann["categories"]) == (3, 4, 3)
+    assert (ann["own_label_purchases"], ann["labelled_purchases"]) == (3, 4)
+    # Each share is the one of its counts.
+    assert ann["loyalty"] == ann["top_brand_purchases"] / ann["brand_purchases"]
+    assert ann["own_label"] == ann["own_label_purchases"] / ann["labelled_purchases"]
+    bare = PRODUCTS.select("product_id")
+    bought = pl.DataFrame({"user_id": ["ann"], "product_id": ["tea"], "at": [DAY]})
+    made = graph_of(check_shop("bare", products=bare, purchases=bought))
+    found = numbers(made, "ann")
+    assert (found["brand_purchases"], found["labelled_purchases"], found["categories"]) == (0, 0, 0)
+    assert (found["paid_purchases"], found["loyalty"]) == (0, None)
+
+
 def test_what_is_sensitive_changes_no_habit() -> None:
     without = [row for row in BOUGHT if row[1] != "wine"]
     assert numbers(graph(), "ann") == numbers(graph(without), "ann")
@@ -93,6 +111,8 @@ def test_a_price_band_is_a_quantile_of_the_usual_prices() -> None:
     assert by_user["ann"] == (0.125, "low")
     assert by_user["bob"] == (0.625, "middle")
     assert by_user["cat"] == (1.0, "high")
+    assert found["compared"].to_list() == [4] * len(found)
+    assert found.select("first_at", "last_at").unique().rows() == [(1, 1)]
 
 
 def test_vectors_hold_three_parts_of_the_given_weights() -> None:

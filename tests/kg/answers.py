@@ -179,9 +179,17 @@ def find_user(known: Known, values: Values) -> pl.DataFrame:
 
 
 def list_popular(known: Known, values: Values) -> pl.DataFrame:
+    return list_popular_among(known, {**values, "users": known.users["user"].to_list()})
+
+
+def list_popular_among(known: Known, values: Values) -> pl.DataFrame:
     bought = known.bought.filter(
-        pl.col("at") < values["now"], pl.col("product").is_in(known.related["target"].implode())
+        pl.col("at") < values["now"],
+        pl.col("user").is_in(values["users"]),
+        pl.col("product").is_in(known.related["target"].implode()),
     )
+    if not values["repeat"]:
+        bought = bought.join(known.purchases({**values, "half_life": math.inf}), on="product", how="anti")
     buyers = bought.group_by("product").agg(pl.col("user").n_unique().cast(pl.Int64).alias("buyers"))
     ordered = buyers.join(known.names, on="product").sort("buyers", "product", descending=[True, False])
     return ordered.select("product", "name", "buyers")
@@ -195,6 +203,11 @@ def group_purchases(known: Known, values: Values) -> pl.DataFrame:
         for user in values["users"]
     ]
     return pl.concat(each).sort("user", "product")
+
+
+def list_buyers(known: Known, values: Values) -> pl.DataFrame:
+    bought = known.bought.filter(pl.col("at") < values["now"], pl.col("user").is_in(values["users"]))
+    return bought.select("user").unique().sort("user")
 
 
 def list_products(known: Known, _: Values) -> pl.DataFrame:
@@ -321,7 +334,9 @@ ANSWERS: dict[str, Callable[[Known, Values], pl.DataFrame]] = {
         explain_with_basket,
         find_product,
         find_user,
+        list_buyers,
         list_popular,
+        list_popular_among,
         group_purchases,
         list_products,
         list_runs,

@@ -192,7 +192,7 @@ def test_a_profile_is_shown(address, monkeypatch, capsys) -> None:
     code, shown, _ = in_process(monkeypatch, capsys, "profile", "--user", "ann", "--store", address)
     assert code == 0
     assert "User ann made 5 purchases of 4 products, the first 1970-01-08, the last 1970-01-12." in shown
-    assert re.search(r"Food > Drinks +2 +1  1970-01-10  Green Tea \(tea\)\n", shown)
+    assert re.search(r"Food > Drinks +2 +1  1970-01-09  1970-01-10  2 × Green Tea \(tea\)\n", shown)
 
 
 def test_a_shop_is_loaded_once(tmp_path, monkeypatch, capsys) -> None:
@@ -270,19 +270,36 @@ PREFERRED = pl.DataFrame(
 )
 
 
-def deliver(folder: Path, *, made_at: str = FIRST_RUN.made_at) -> Path:
+def deliver(folder: Path, *, made_at: str = FIRST_RUN.made_at, now: int = FIRST_RUN.now) -> Path:
     """Write profiles as gnn.export does, of one user and one segment."""
     place = folder / "profiles"
-    place.mkdir()
+    place.mkdir(parents=True)
     tables = {
         "users": pl.DataFrame(
             {"user": ["ann"], "segment": [0], "segment_name": ["Food <b>"], "top_brand": ["Leaf"]}
-            | {name: [1.5] for name in ("recency_days", "days_a_week", "rhythm_days", "shopping_days", "spend")}
+            | {"purchases": [4], "products": [3], "first_at": [7 * DAY], "last_at": [10 * DAY], "categories": [2]}
+            | {"paid_purchases": [4], "priced_purchases": [3], "deal_purchases": [2], "labelled_purchases": [4]}
+            | {"brand_purchases": [4], "top_brand_purchases": [3], "own_label_purchases": [0]}
+            | {name: [1.5] for name in ("recency_days", "days_a_week", "rhythm_days", "spend")}
+            | {"shopping_days": [4]}
             | {name: [0.5] for name in ("spend_a_day", "deals", "loyalty", "variety", "own_label")}
         ),
         "price_bands": pl.DataFrame(
-            [("ann", "Food", 3, 2.5, 0.25, "low"), ("ann", "Food > Wine", 3, 9.0, 0.9, "high")],
-            schema=["user", "category", "purchases", "mean_paid", "quantile", "band"],
+            [
+                ("ann", "Food", 3, 8 * DAY, 10 * DAY, 2.5, 0.25, 12, "low"),
+                ("ann", "Food > Wine", 3, 8 * DAY, 10 * DAY, 9.0, 0.9, 12, "high"),
+            ],
+            schema=[
+                "user",
+                "category",
+                "purchases",
+                "first_at",
+                "last_at",
+                "mean_paid",
+                "quantile",
+                "compared",
+                "band",
+            ],
             orient="row",
         ),
         "segments": pl.DataFrame({"segment": [0], "name": ["Food <b>"], "users": [3], "variety": [2.0]}),
@@ -294,7 +311,8 @@ def deliver(folder: Path, *, made_at: str = FIRST_RUN.made_at) -> Path:
     }
     for name, frame in tables.items():
         frame.write_parquet(place / f"{name}.parquet")
-    page = {"run": "first", "made_at": made_at, "profiles": [{"file": f"{name}.parquet"} for name in tables]}
+    files = [{"file": f"{name}.parquet"} for name in tables]
+    page = {"run": "first", "made_at": made_at, "now": now, "profiles": files}
     (place / "manifest.json").write_text(json.dumps(page), encoding="utf-8")
     return place
 
@@ -311,10 +329,25 @@ def test_a_profile_shows_preferences_habits_price_bands_and_evidence(preferring,
     words = ("--user", "ann", "--store", preferring, "--profiles", str(deliver(tmp_path)))
     code, shown, _ = in_process(monkeypatch, capsys, "profile", *words)
     assert code == 0
-    assert re.search(r"Leaf +brand +0\.7500 +1\.5000 +3  1970-01-11\n", shown)
-    assert re.search(r"Leaf +3 +2  1970-01-11  Green Tea \(tea\), Plum Jam \(jam\)\n", shown)
-    assert re.search(r"recency_days +1\.5000?\n", shown)
-    assert re.search(r"Food +low +0\.2500 +2\.5000 +3", shown)
+    # All her purchases are counted, and behind what the run says stand those before its moment: no jam.
+    assert re.search(r"Leaf +brand +0\.7500 +1\.5000 +3  1970-01-11  2 × Green Tea \(tea\)\n", shown)
+    assert re.search(r"Leaf +3 +2  1970-01-09  1970-01-11  2 × Green Tea \(tea\), 1 × Plum Jam \(jam\)\n", shown)
+    for line in (
+        "recency_days +1\\.5000? +from her last purchase, 1970-01-11, to 1970-01-11",
+        "days_a_week +1\\.5000? +4 shopping days from 1970-01-08 to 1970-01-11",
+        "rhythm_days +1\\.5000? +median of the 3 gaps between 4 shopping days, 1970-01-08 to 1970-01-11",
+        "shopping_days +4 +4 purchases of 3 products, 1970-01-08 to 1970-01-11",
+        "spend +1\\.5000? +4 purchases with a known spend, 1970-01-08 to 1970-01-11",
+        "spend_a_day +0\\.5000? +her spend over 4 shopping days",
+        "deals +0\\.5000? +2 of 3 priced purchases",
+        "loyalty +0\\.5000? +3 of 4 purchases that have a brand",
+        "top_brand +Leaf +most often 2 × Green Tea \\(tea\\)",
+        "variety +0\\.5000? +4 purchases in 2 categories",
+        "own_label +0\\.5000? +0 of 4 purchases",
+        "Food +low +0\\.2500 +2\\.5000 +3 +12  1970-01-09  1970-01-11  2 × Green Tea \\(tea\\)",
+        "0  Food <b> +3",
+    ):
+        assert re.search(rf"  {line}\n", shown), line
     assert "Food <b>" in shown
     assert "Wine" not in shown
 
@@ -324,8 +357,8 @@ def test_a_profile_as_json_holds_the_same_rows(preferring, tmp_path, monkeypatch
     _, shown, _ = in_process(monkeypatch, capsys, "profile", *words)
     page = json.loads(shown)
     sections = {section["title"]: section["rows"] for section in page["sections"]}
-    assert sections["Brands"][0] | {"such as": ""} == {
-        "brand": "Leaf", "purchases": 3, "products": 2, "last": "1970-01-11", "such as": "",
+    assert sections["Brands"][0] | {"most often": ""} == {
+        "brand": "Leaf", "purchases": 3, "products": 2, "first": "1970-01-09", "last": "1970-01-11", "most often": "",
     }  # fmt: skip
     assert [row["what"] for row in sections["Preferences"]] == ["Leaf", "Food"]
     assert [row["category"] for row in sections["Price bands"]] == ["Food"]
@@ -393,9 +426,47 @@ def test_profiles_that_are_missing_or_of_another_training_are_refused(
     other = deliver(tmp_path, made_at="2020-01-01T00:00:00+00:00")
     code, _, told = in_process(monkeypatch, capsys, "profile", *words, str(other))
     assert (code, "of the run 'first' made at 2020-01-01" in told) == (2, True)
+    earlier = deliver(tmp_path / "earlier")
+    pl.read_parquet(earlier / "users.parquet").drop("categories").write_parquet(earlier / "users.parquet")
+    code, _, told = in_process(monkeypatch, capsys, "profile", "--user", "ann", *words[2:], str(earlier))
+    assert (code, "lacks the column 'categories', as an earlier version made it; make them with" in told) == (2, True)
     (other / "manifest.json").write_text("{}", encoding="utf-8")
     code, _, told = in_process(monkeypatch, capsys, "profile", *words, str(other))
     assert (code, "is no manifest of profiles" in told) == (2, True)
+
+
+def test_profiles_of_another_training_in_the_default_folder_are_left_out_and_said_so(
+    preferring, tmp_path, monkeypatch, capsys
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    place = deliver(tmp_path / "runs" / "first", made_at="2020-01-01T00:00:00+00:00")
+    code, shown, _ = in_process(monkeypatch, capsys, "profile", "--user", "ann", "--store", preferring)
+    assert code == 0
+    assert "Habits, price bands and segment are left out: the profiles in 'runs/first/profiles' are of the run" in shown
+    assert "made at 2020-01-01T00:00:00+00:00, and the graph's are of 'first' made at 2024-01-01" in shown
+    assert "Preferences: " in shown
+    assert "Habits: " not in shown
+    # Who names the folder is told that it is the wrong one.
+    words = ("--user", "ann", "--store", preferring, "--profiles", str(place))
+    code, shown, told = in_process(monkeypatch, capsys, "profile", *words)
+    assert (code, shown, "of the run 'first' made at 2020-01-01" in told) == (2, "", True)
+
+
+def test_a_page_is_of_one_moment(preferring, tmp_path, monkeypatch, capsys) -> None:
+    monkeypatch.chdir(tmp_path)
+    place = deliver(tmp_path / "runs" / "first", now=9 * DAY)
+    words = ("--user", "ann", "--store", preferring)
+    _, shown, _ = in_process(monkeypatch, capsys, "profile", *words)
+    apart = "know the purchases before 1970-01-10 00:00 UTC, and the graph's PREFERS those before 1970-01-11 00:00 UTC"
+    assert (
+        f"Habits, price bands and segment are left out: the profiles in 'runs/first/profiles' {apart}; renew" in shown
+    )
+    assert ("Preferences: " in shown, "Habits: " in shown) == (True, False)
+    for kind in ("text", "html", "json"):
+        _, shown, _ = in_process(monkeypatch, capsys, "profile", *words, "--profiles", str(place), "--format", kind)
+        assert f"Preferences are left out: the profiles in {str(place)!r} {apart}." in html.unescape(shown)
+        assert "Habits" in shown
+        assert "lift is her share over theirs" not in shown
 
 
 def test_a_user_or_a_segment_is_named_and_not_both(address, monkeypatch, capsys) -> None:
