@@ -92,6 +92,15 @@ def test_a_stored_weight_that_is_not_the_models_is_refused(
         gate_of(linear_gate(network_of(seed=0, size=1.0)), edge, stored=stored)
 
 
+def test_a_weight_that_shares_cancel_out_to_may_be_off_by_their_noise() -> None:
+    edge = read_edge(np.array([1.5, -1.0, 5.0]), start=2.0, by=BY_BASE)
+    network = linear_gate(network_of(seed=0, size=1.0))
+    weight = 2.0 * math.exp(1.3)
+    assert gate_of(network, edge, stored=weight + 0.01, noise=0.02).weight == pytest.approx(weight)
+    with pytest.raises(InputError, match="not of one training"):
+        gate_of(network, edge, stored=weight + 0.03, noise=0.02)
+
+
 def test_parts_that_do_not_add_up_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     # A gate with a step in it, whose gradient is 0 wherever it is looked at.
     class Step(torch.nn.Module):
