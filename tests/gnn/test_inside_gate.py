@@ -50,7 +50,8 @@ def test_start_times_proposal_times_gate_is_the_networks_weight_and_the_parts_ad
         proposed_by=np.array([by], dtype=np.int8), shares={}, features=features[None], names=NAMES,
     )  # fmt: skip
     weight = float(FittedEdges(network, NAMES).weights(alone)[0])
-    gate = gate_of(network, read_edge(features, start=start, by=by), stored=weight)
+    # Of 32 bits, no number is nearer 0 than this but 0.
+    gate = gate_of(network, read_edge(features, start=start, by=by), stored=weight, noise=1e-37)
     assert gate.weight == pytest.approx(weight, rel=1e-4)
     assert gate.start * gate.proposal * gate.gate == pytest.approx(gate.weight)
     assert gate.proposal == pytest.approx(math.exp(-2.0) if by == BY_NETWORK else 1.0)
