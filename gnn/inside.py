@@ -33,6 +33,9 @@ class StoredEdge:
     network: float
     """Its share ``network``: all of it, where only the graph network proposed it."""
 
+    noise: float
+    """How far off the weight may be: it is the sum of shares of 32 bits, which may be far larger and cancel out."""
+
 
 @dataclass(frozen=True)
 class Inside:
@@ -62,7 +65,7 @@ def look_inside(
         )
     ends = [(rebuilt.row(edge.source), rebuilt.row(edge.target)) for edge in edges]
     gates = [
-        gate_of(fitted.network, folder.edge_file().edge(*each), stored=edge.weight)
+        gate_of(fitted.network, folder.edge_file().edge(*each), stored=edge.weight, noise=edge.noise)
         for edge, each in zip(edges, ends, strict=True)
     ]
     if isinstance(rebuilt.network, QueryKeyNetwork):

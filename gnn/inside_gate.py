@@ -71,8 +71,10 @@ class Gate:
     """log gate − log mean gate − the sum of the features' parts, at most :data:`EXACT` by absolute value."""
 
 
-def gate_of(network: EdgeNetwork, edge: ReadEdge, *, stored: float) -> Gate:
+def gate_of(network: EdgeNetwork, edge: ReadEdge, *, stored: float, noise: float = 0.0) -> Gate:
     """Return what ``network`` did to ``edge``; raise if that is not the weight ``stored``, or its parts do not add up.
+
+    ``noise`` is how far off ``stored`` may be beside :data:`FLOAT_NOISE`.
 
     The parts are Integrated Gradients (Sundararajan et al. 2017) of log gate, from the mean features to the edge's.
     """
@@ -84,7 +86,7 @@ def gate_of(network: EdgeNetwork, edge: ReadEdge, *, stored: float) -> Gate:
     proposal = math.exp(float(exact.log_proposal)) if proposer == "network" else 1.0
     log_gate, log_mean_gate = (float(exact.layers(each)) for each in (standard, torch.zeros_like(standard)))
     weight = edge.start * proposal * math.exp(log_gate)
-    if not math.isclose(weight, stored, rel_tol=FLOAT_NOISE, abs_tol=1e-12):
+    if not math.isclose(weight, stored, rel_tol=FLOAT_NOISE, abs_tol=noise):
         raise InputError(
             f"the store has an edge of weight {stored:.6g} where the run's model makes it {weight:.6g}, so the two are "
             "not of one training; train again"

@@ -11,7 +11,8 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 from torch.nn.functional import normalize
-from torch_geometric.explain import CaptumExplainer, Explainer, GNNExplainer
+from torch_geometric.explain import CaptumExplainer, Explainer, GNNExplainer, HeteroExplanation
+from torch_geometric.explain.algorithm import ExplainerAlgorithm
 from torch_geometric.nn import HeteroConv, HGTConv, MessagePassing, SAGEConv
 
 from gnn.message_passing import MessagePassingNetwork
@@ -30,7 +31,10 @@ EXACT = 0.01
 EPOCHS = 100
 LEARNING_RATE = 0.1
 COEFFICIENTS = {"edge_size": 0.1, "edge_reduction": "mean", "edge_ent": 0.05}
-"""GNNExplainer's: a cosine is at most 1, and the neighbourhood may have any number of edges, so their mean counts."""
+"""GNNExplainer's. A neighbourhood may have any number of edges, so their mean counts, and a cosine is told to it in
+units of what all edges make of it: to lose that costs 1."""
+
+LEAST_UNIT = 1e-3
 
 
 @dataclass(frozen=True)
@@ -106,15 +110,23 @@ class PairNetwork(nn.Module):
     whose edge types PyG's explainers do not find by themselves, gets a place for the mask of each.
     """
 
-    def __init__(self, network: MessagePassingNetwork, around: Neighbourhood, *, mask_is_weight: bool = False) -> None:
+    def __init__(
+        self,
+        network: MessagePassingNetwork,
+        around: Neighbourhood,
+        *,
+        mask_is_weight: bool = False,
+        unit: float = 1.0,
+    ) -> None:
         super().__init__()
         self.around = around
+        self.unit = max(abs(unit), LEAST_UNIT)
         self.mask_is_weight = mask_is_weight
         self.turn, self.key_turn = network.turn.detach(), network.key_turn.detach()
         self.layers = nn.ModuleList(_maskable(layer, list(around.edges)) for layer in network.convolutions)
 
     def forward(self, x_dict: Mapping[str, Tensor], edge_index_dict: Mapping[EdgeType, Tensor]) -> Float[Tensor, " 1"]:
-        """Return the cosine; edge types that are not given have no edges here."""
+        """Return the cosine in units of ``unit``; edge types that are not given have no edges here."""
         if self.mask_is_weight:
             # PyG 2.8 lays a mask of Captum's on a heterogeneous graph through a sigmoid, unlike on any other: the
             # integral would go from half of each edge to three quarters.
@@ -123,7 +135,7 @@ class PairNetwork(nn.Module):
                     place._apply_sigmoid = False
         queries, keys = self.vectors(x_dict, edge_index_dict)
         source, target = self.around.ends
-        return (normalize(queries[source], dim=0) @ keys[target])[None]
+        return (normalize(queries[source], dim=0) @ keys[target])[None] / self.unit
 
     def vectors(
         self, x_dict: Mapping[str, Tensor], edge_index_dict: Mapping[EdgeType, Tensor]
@@ -138,13 +150,17 @@ class PairNetwork(nn.Module):
         return x["product"] @ self.turn, normalize(x["product"] @ self.key_turn, dim=1)
 
 
+class _MaskPlace(MessagePassing):  # type: ignore[misc]
+    """Where PyG lays the mask of an edge type. A class of its own: PyG writes code into the class of each layer."""
+
+
 class _MaskableHGT(nn.Module):
     """A layer of HGT whose messages are weighed by the masks that PyG lays on ``places``."""
 
     def __init__(self, layer: HGTConv, edge_types: list[EdgeType]) -> None:
         super().__init__()
         self.layer = copy.deepcopy(layer)
-        self.places = nn.ModuleDict({"__".join(edge_type): MessagePassing() for edge_type in edge_types})
+        self.places = nn.ModuleDict({"__".join(edge_type): _MaskPlace() for edge_type in edge_types})
 
     def forward(self, x_dict: dict[str, Tensor], edges: Edges) -> dict[str, Tensor]:
         # PyG lays a mask on all types that have edges, or on none.
@@ -175,37 +191,42 @@ def explain_pair(network: MessagePassingNetwork, around: Neighbourhood, *, metho
     network.eval()
     starts = start_vectors(network, around)
     edges = {edge_type: pairs for edge_type, pairs in around.edges.items() if pairs.shape[1]}
+    # PyG's explainers leave their marks on a model, so each gets one of its own.
+    plain = _explainer(PairNetwork(network, around), GNNExplainer())
+    cosine = plain.get_prediction(starts, edges).item()
     if not edges:
-        alone = PairNetwork(network, around)(starts, {}).item()
-        return Masked(cosine=alone, without=alone, kept=None, mask={})
+        return Masked(cosine=cosine, without=cosine, kept=None, mask={})
+    nothing = {edge_type: torch.zeros(pairs.shape[1]) for edge_type, pairs in edges.items()}
+    without = plain.get_masked_prediction(starts, edges, edge_mask=nothing).item()
+    if method == "gnn":
+        mask = _by_gnn_explainer(PairNetwork(network, around, unit=cosine - without), starts, edges, seed=seed)
+        kept = plain.get_masked_prediction(starts, edges, edge_mask=mask).item()
+        return Masked(cosine=cosine, without=without, kept=kept, mask=mask)
     steps = STEPS
     while True:
-        # PyG's explainers leave their marks on a model, so each gets one of its own.
-        model = PairNetwork(network, around, mask_is_weight=method == "ig")
-        explainer = _explainer(model, method, steps=steps)
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(seed)
-            explanation = explainer(starts, edges)
-        mask = {edge_type: explanation[edge_type].edge_mask.detach() for edge_type in edges}
-        nothing = {edge_type: torch.zeros_like(part) for edge_type, part in mask.items()}
-        plain = _explainer(PairNetwork(network, around), method, steps=steps)
-        found = Masked(
-            cosine=float(plain.get_prediction(starts, edges)),
-            without=float(plain.get_masked_prediction(starts, edges, edge_mask=nothing)),
-            kept=float(plain.get_masked_prediction(starts, edges, edge_mask=mask)) if method == "gnn" else None,
-            mask=mask,
-        )
-        if method == "gnn" or abs(found.missing) <= EXACT or steps >= MOST_STEPS:
+        model = PairNetwork(network, around, mask_is_weight=True)
+        explained = _explainer(model, CaptumExplainer("IntegratedGradients", n_steps=steps))(starts, edges)
+        found = Masked(cosine=cosine, without=without, kept=None, mask=_mask_of(explained, edges))
+        if abs(found.missing) <= EXACT or steps >= MOST_STEPS:
             return found
         steps *= 4
 
 
-def _explainer(model: PairNetwork, method: Method, *, steps: int) -> Explainer:
-    algorithm: Any = (
-        GNNExplainer(epochs=EPOCHS, lr=LEARNING_RATE, **COEFFICIENTS)
-        if method == "gnn"
-        else CaptumExplainer("IntegratedGradients", n_steps=steps)
-    )
+def _by_gnn_explainer(
+    model: PairNetwork, starts: dict[str, Tensor], edges: Edges, *, seed: int
+) -> dict[EdgeType, Float[Tensor, " edges"]]:
+    # It draws its first masks from torch's global state, which is put back as it was.
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        explained = _explainer(model, GNNExplainer(epochs=EPOCHS, lr=LEARNING_RATE, **COEFFICIENTS))(starts, edges)
+    return _mask_of(explained, edges)
+
+
+def _mask_of(explained: HeteroExplanation, edges: Edges) -> dict[EdgeType, Float[Tensor, " edges"]]:
+    return {edge_type: explained[edge_type].edge_mask.detach() for edge_type in edges}
+
+
+def _explainer(model: PairNetwork, algorithm: ExplainerAlgorithm) -> Explainer:
     return Explainer(
         model,
         algorithm=algorithm,

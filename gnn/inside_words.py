@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from gnn.inside import Inside
 from gnn.inside_facts import Fact, Messages
 from gnn.inside_gate import Feature, Gate
-from gnn.inside_split import Part, Split
+from gnn.inside_split import LEAST_COSINE, Part, Split
 from gnn.network import ITSELF
 from kg.text_table import one_line, product_text
 
@@ -40,7 +40,7 @@ def inside_texts(inside: Inside) -> list[str]:
     """Return how the networks made an edge, each a sentence."""
     texts = [_gate_text(inside.gate), _features_text(inside.gate)]
     if inside.split:
-        texts += _split_texts(inside.split)
+        texts += _split_texts(inside.split, proposed=inside.gate.proposed_by == "network")
     if inside.messages:
         texts += _messages_texts(inside.messages)
     return texts
@@ -104,9 +104,14 @@ def _standing(feature: Feature) -> str:
     return f"{feature.value:.4g}, {abs(feature.standard):.1f} standard deviations {side} the mean"
 
 
-def _split_texts(split: Split) -> list[str]:
+def _split_texts(split: Split, *, proposed: bool) -> list[str]:
     if split.scaled:
         first = f"The network's share of the edge, {split.total:.6g}, follows q·k = {split.cosine:.4g}."
+    elif proposed:
+        first = (
+            f"The network's share of the edge is not split, for q·k = {split.cosine:.4g} is below {LEAST_COSINE}: the "
+            "share comes of how popular the other is. What follows is of q·k."
+        )
     else:
         first = f"The network's q·k, which the gate read, is {split.cosine:.4g}."
     return [

@@ -20,6 +20,9 @@ from kg.recommend import purchases_before, recommend
 from kg.store import GraphStore
 from loaders.schemas import YEAR_10000
 
+FLOAT_NOISE = 1e-6
+"""How far off, of its size, a share may be."""
+
 
 @dataclass(frozen=True)
 class Reason:
@@ -212,8 +215,17 @@ def with_inside(found: Answer, store: GraphStore, folder: RunFolder, *, explaine
 def _stored_edges(why: Why, store: GraphStore, *, run: RunRecord) -> list[StoredEdge]:
     """Return the edge of each reason, in their order."""
     rows = edges_to(store, product=why.product, run=run).rows_by_key("because", named=True, unique=True)
-    found = [(reason.because, rows[reason.because]) for reason in why.reasons]
-    return [StoredEdge(because, why.product, float(row["related"]), float(row["network"])) for because, row in found]
+    return [
+        StoredEdge(
+            source=reason.because,
+            target=why.product,
+            weight=float(row["related"]),
+            network=float(row["network"]),
+            noise=FLOAT_NOISE * sum(abs(float(row[share])) for share in schema.SHARES),
+        )
+        for reason in why.reasons
+        for row in [rows[reason.because]]
+    ]
 
 
 def recommended(store: GraphStore, *, user: str, run: RunRecord) -> pl.DataFrame:

@@ -18,6 +18,7 @@ from safetensors.torch import load_file, save_file
 import gnn.explain
 from gnn.config import EdgeConfig, NetworkConfig, TrainConfig
 from gnn.inside import StoredEdge, look_inside
+from gnn.inside_split import LEAST_COSINE
 from gnn.run import RunFolder
 from gnn.train import train
 from kg.store import open_store
@@ -82,11 +83,11 @@ def test_every_proposers_edges_are_the_models_and_their_parts_add_up(place: Path
     assert fitted is not None
     with open_store(str(settings(place, "linear").store), read_only=True) as store:
         related = store.read_results("RELATED", "linear")
-        by_network = related.filter(pl.col("network") != 0).head(4)
+        by_network = related.filter(pl.col("network") != 0).sort("network", "source", "target", descending=True).head(4)
         by_form = related.filter(pl.col("network") == 0).head(4)
         assert (len(by_network), len(by_form)) == (4, 4)
         rows = pl.concat([by_network, by_form]).iter_rows(named=True)
-        edges = [StoredEdge(row["source"], row["target"], row["weight"], row["network"]) for row in rows]
+        edges = [StoredEdge(row["source"], row["target"], row["weight"], row["network"], 1e-6) for row in rows]
         insides = look_inside(folder, store, edges, explainer=None)
     # The run ranks all products that it has vectors of; ids sort as positions do.
     ids = sorted({*related["source"], *related["target"]})
@@ -105,12 +106,11 @@ def test_every_proposers_edges_are_the_models_and_their_parts_add_up(place: Path
         if edge.network:
             likely = fitted.log_probabilities(source, source + 1)[0, target]
             assert gate.start == pytest.approx(np.exp(likely), rel=1e-4)
-            assert split.scaled
-            assert split.total == pytest.approx(edge.weight)
-        else:
-            assert split.total == split.cosine
+            assert split.scaled == (split.cosine >= LEAST_COSINE)
+        assert split.total == (edge.network if split.scaled else split.cosine)
         for side in (split.spoke, split.answered):
             assert sum(part.adds for part in side) == pytest.approx(split.total, abs=1e-7)
+    assert any(inside.split and inside.split.scaled for inside in insides)
 
 
 def test_text_json_and_markdown_show_the_inside_of_each_reason(command: Command) -> None:

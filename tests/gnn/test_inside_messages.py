@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import torch
 from torch_geometric.data import HeteroData
+from torch_geometric.nn import MessagePassing
 from torch_geometric.transforms import ToUndirected
 
 from gnn.config import NetworkConfig
@@ -176,7 +177,7 @@ def test_the_edge_type_that_alone_carries_the_signal_ranks_first(kind: Kind, met
     if method == "ig":
         assert abs(found.missing) <= EXACT
     else:
-        assert found.kept == pytest.approx(found.cosine, abs=0.15)
+        assert found.kept == pytest.approx(found.cosine, abs=0.1)
 
 
 @pytest.mark.parametrize("kind", ["sage", "hgt"])
@@ -197,6 +198,13 @@ def test_the_same_seed_gives_the_same_masks_and_the_network_stays_as_it_was(
     else:
         other = explain_pair(network, around, method=method, seed=1)
         assert any(not torch.equal(first.mask[each], other.mask[each]) for each in first.mask)
+
+
+def test_other_layers_can_be_made_after_hgt_was_explained(shop: HeteroData, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("gnn.inside_messages.EPOCHS", 1)
+    explain_pair(network_of(shop, "hgt"), around_of(shop, (0, 1), hops=2), method="gnn", seed=0)
+    # PyG writes the code that passes messages into the class of a layer, from which all others inherit.
+    assert MessagePassing.propagate.__module__ == "torch_geometric.nn.conv.message_passing"
 
 
 def test_two_products_that_nothing_hangs_on_have_nothing_to_explain(shop: HeteroData) -> None:
