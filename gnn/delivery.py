@@ -22,10 +22,7 @@ def new_delivery(folder: Path, *, of: str, part: str) -> Iterator[Path]:
     ``part`` is the entry of the manifest by which an earlier delivery ``of`` this kind is known: anything else that is
     at the place would be deleted, so it is refused.
     """
-    if folder.exists() and not _is_delivery(folder, part) and (not folder.is_dir() or any(folder.iterdir())):
-        raise InputError(
-            f"{str(folder)!r} is there and is no delivery of {of}, so it is not replaced; give another --out"
-        )
+    require_replaceable(folder, of=of, part=part)
     beside = folder.with_name(f".{folder.name}.part")
     shutil.rmtree(beside, ignore_errors=True)
     beside.mkdir(parents=True)
@@ -34,6 +31,14 @@ def new_delivery(folder: Path, *, of: str, part: str) -> Iterator[Path]:
         put_in_place(beside, folder)
     finally:
         shutil.rmtree(beside, ignore_errors=True)
+
+
+def require_replaceable(folder: Path, *, of: str, part: str) -> None:
+    """Raise if there is something at ``folder`` that is no delivery ``of`` this kind (see :func:`new_delivery`)."""
+    if folder.exists() and not _is_delivery(folder, part) and (not folder.is_dir() or any(folder.iterdir())):
+        raise InputError(
+            f"{str(folder)!r} is there and is no delivery of {of}, so it is not replaced; give another --out"
+        )
 
 
 def write_file(file: Path, content: bytes) -> dict[str, object]:

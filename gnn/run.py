@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import platform
 import shutil
@@ -18,6 +19,7 @@ import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save
 
+from gnn.calibration import Calibration
 from gnn.config import (
     ClosedFormConfig,
     EdgeConfig,
@@ -37,6 +39,7 @@ from kg.store import GraphStore
 from loaders.errors import InputError
 
 REPORTED_VERSIONS = ("torch", "torch-geometric", "transformers", "ladybug", "polars", "numpy", "scipy", "scikit-learn")
+CALIBRATION = "calibration.json"
 # What may differ between two runs that replace each other: where things are, not what is learned.
 PLACES = ("run", "runs", "raw", "store", "password_file", "cache", "device", "overwrite")
 
@@ -183,6 +186,25 @@ class RunFolder:
         """Return the run's report."""
         with self._readable("report.json"):
             return Report.from_json(self._read_json("report.json"))
+
+    def calibration(self) -> Calibration | None:
+        """Return how the run's scores become probabilities; None where it has no lists to learn that from."""
+        if not (self.path / CALIBRATION).exists():
+            return None
+        with self._readable(CALIBRATION):
+            return Calibration.from_json(self._read_json(CALIBRATION))
+
+    def hash_of(self, name: str) -> str | None:
+        """Return the SHA-256 of a file of the run; None where there is none."""
+        try:
+            with (self.path / name).open("rb") as file:
+                return hashlib.file_digest(file, "sha256").hexdigest()
+        except FileNotFoundError:
+            return None
+
+    def write_calibration(self, calibration: Calibration) -> None:
+        """Write the points of the curve from scores to probabilities."""
+        self._write_json(CALIBRATION, calibration.to_json())
 
     def write_config(self, config: TrainConfig) -> None:
         """Write the settings."""

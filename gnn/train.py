@@ -16,14 +16,16 @@ from functools import partial
 from pathlib import Path
 
 import numpy as np
+import polars as pl
 import torch
 import tyro
 
 from gnn.cartograph import Cartograph, FittedCartograph
 from gnn.choose import Networks, choose_closed_form, choose_networks
 from gnn.config import TrainConfig
+from gnn.edges_by_id import related_by_id
 from gnn.evaluate import OURS, evaluate, evaluate_all
-from gnn.export import deliver, ranked_edges, related_by_id, write_recommended
+from gnn.export import ExportConfig, deliver, delivered_edges, write_recommended
 from gnn.fit import EpochRecord
 from gnn.found import given_model
 from gnn.history import Weighing
@@ -134,19 +136,13 @@ def train(config: TrainConfig) -> None:
         by_id = related_by_id(fitted.related, graph, products=final.products, text=content.text)
         with watch.stage("export"):
             delivery = deliver(
-                ranked_edges(
-                    graph,
-                    edges=results_by_position(by_id, graph, relation="RELATED"),
-                    manifest=manifest,
-                    now=split.now,
-                    k=config.k,
-                ),
-                folder=folder.path / "ranked_edges",
-                manifest=manifest,
-                graph=graph,
+                graph,
+                results_by_position(by_id, graph, relation="RELATED"),
+                folder,
+                manifest,
+                fingerprint=fingerprint,
                 now=split.now,
-                k=config.k,
-                kind="parquet",
+                config=ExportConfig(run=name, k=config.k),
             )
         # The store last, when all files are there: the shorter the time in which the two can differ, the better.
         with watch.stage("write back"):
@@ -155,9 +151,10 @@ def train(config: TrainConfig) -> None:
             preferred = user_preferences(graph, now=split.now, config=config.profiles)
             store.write_results("PREFERS", preferred, run=manifest.record(now=split.now))
         folder.write_report(report)
-        explanations = three_explanations(store, delivery.edges, run=manifest.record(now=split.now))
+        first = pl.concat(shard.filter(rank=1, filled=False) for shard in delivered_edges(delivery.folder))
+        explanations = three_explanations(store, first, run=manifest.record(now=split.now))
     print(f"\n{as_markdown(report)}")
-    print(f"{delivery.rows} ranked edges for {delivery.users} users in {Path(config.runs) / name / 'ranked_edges'}\n")
+    print(f"{delivery.rows} ranked edges for {delivery.owners} users in {Path(config.runs) / name / 'ranked_edges'}\n")
     print(explanations)
 
 
