@@ -27,7 +27,16 @@ from tests.kg.answers import ANSWERS, Known, same_rows
 SUMMED = 1000
 """Random pairs whose explanations are added up."""
 
-EXPECTED = ("config.json", "manifest.json", "metrics.jsonl", "model.safetensors", "report.json", "report.md")
+EXPECTED = (
+    "calibration.json",
+    "config.json",
+    "manifest.json",
+    "metrics.jsonl",
+    "model.safetensors",
+    "reliability.png",
+    "report.json",
+    "report.md",
+)
 
 
 def main(folder: Path) -> None:

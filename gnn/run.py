@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import io
 import json
 import platform
 import shutil
@@ -33,6 +34,8 @@ from gnn.config import (
 from gnn.edges import FittedEdges
 from gnn.fit import EpochRecord, FittedNetwork
 from gnn.history import Weighing
+from gnn.probabilities import Probabilities
+from gnn.reliability_figure import reliability_figure
 from gnn.report import Report, as_markdown
 from kg.graph import GraphTables, RunRecord
 from kg.store import GraphStore
@@ -202,9 +205,14 @@ class RunFolder:
         except FileNotFoundError:
             return None
 
-    def write_calibration(self, calibration: Calibration) -> None:
-        """Write the points of the curve from scores to probabilities."""
-        self._write_json(CALIBRATION, calibration.to_json())
+    def write_probabilities(self, probabilities: Probabilities | None) -> None:
+        """Write the points of the curve from scores to probabilities, and a picture of how far those hold."""
+        if probabilities:
+            self._write_json(CALIBRATION, probabilities.calibration.to_json())
+        if probabilities and probabilities.on_test:
+            content = io.BytesIO()
+            reliability_figure(probabilities.on_test, name="scores of the run").savefig(content, format="png", dpi=150)
+            (self.path / "reliability.png").write_bytes(content.getvalue())
 
     def write_config(self, config: TrainConfig) -> None:
         """Write the settings."""

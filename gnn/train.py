@@ -16,7 +16,6 @@ from functools import partial
 from pathlib import Path
 
 import numpy as np
-import polars as pl
 import torch
 import tyro
 
@@ -33,6 +32,7 @@ from gnn.memory import give_back_freed_memory
 from gnn.metrics import Row
 from gnn.model import Content
 from gnn.preferences import user_preferences
+from gnn.probabilities import learn_probabilities
 from gnn.report import Report, as_markdown
 from gnn.run import Manifest, RunFolder, new_run, program_commit, program_versions
 from gnn.show import three_explanations
@@ -115,12 +115,14 @@ def train(config: TrainConfig) -> None:
             print(fitted.way)
         with watch.stage("measure on test"):
             test = _measured(final, content, fitted, config) if len(split.test) else []
+            probabilities = learn_probabilities(past, networks.chosen, final, fitted, k=config.k)
 
         manifest = _manifest(
             config, networks.model, name=name, store=store, graph=fingerprint, split=split, fitted=fitted,
         )  # fmt: skip
         folder.write_manifest(manifest)
         folder.write_model(fitted.network, fitted.edges)
+        folder.write_probabilities(probabilities)
         report = Report(
             run=name,
             shop=graph.shop,
@@ -128,6 +130,7 @@ def train(config: TrainConfig) -> None:
                 **_facts(graph, split, final, networks.model, fitted),
                 "settings found": settings,
                 "networks, on validation": networks.why,
+                "probabilities": probabilities.in_words() if probabilities else "none: no list on validation",
             },
             validation=validation,
             test=test,
@@ -148,11 +151,13 @@ def train(config: TrainConfig) -> None:
         with watch.stage("write back"):
             store.write_results("RELATED", by_id, run=manifest.record(now=split.now))
             write_recommended(delivery, store, manifest, now=split.now)
-            preferred = user_preferences(graph, now=split.now, config=config.profiles)
-            store.write_results("PREFERS", preferred, run=manifest.record(now=split.now))
+            store.write_results(
+                "PREFERS",
+                user_preferences(graph, now=split.now, config=config.profiles),
+                run=manifest.record(now=split.now),
+            )
         folder.write_report(report)
-        first = pl.concat(shard.filter(rank=1, filled=False) for shard in delivered_edges(delivery.folder))
-        explanations = three_explanations(store, first, run=manifest.record(now=split.now))
+        explanations = three_explanations(store, delivered_edges(delivery.folder), run=manifest.record(now=split.now))
     print(f"\n{as_markdown(report)}")
     print(f"{delivery.rows} ranked edges for {delivery.owners} users in {Path(config.runs) / name / 'ranked_edges'}\n")
     print(explanations)
@@ -188,8 +193,7 @@ def _validation_rows(task: Task, content: Content, networks: Networks, config: T
     if not networks.whole.edges:
         return rows
     whole = replace(rows.pop(), recommender=WITH_NETWORKS)
-    chosen = networks.whole if networks.model.edges.passes else networks.alone
-    return [*rows, evaluate(networks.alone, task), whole, replace(evaluate(chosen, task), recommender=OURS)]
+    return [*rows, evaluate(networks.alone, task), whole, replace(evaluate(networks.chosen, task), recommender=OURS)]
 
 
 def _measured(task: Task, content: Content, fitted: FittedCartograph, config: TrainConfig) -> list[Row]:

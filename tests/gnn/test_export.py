@@ -61,7 +61,7 @@ import os, signal, sys, time
 import gnn.export
 from loaders.errors import run_command
 
-# Everything is imported once; each command is a process of its own, killed so many seconds after its first shard is there.
+# All is imported once; each command is a process of its own, killed so many seconds after its first shard is there.
 part, seconds = sys.argv[1], [float(each) for each in sys.argv[2].split(",")]
 sys.argv = sys.argv[3:]
 for wait in seconds:
@@ -77,7 +77,8 @@ for wait in seconds:
     time.sleep(wait)
     os.kill(child, signal.SIGKILL)
     _, status = os.waitpid(child, 0)
-    print("killed" if os.WIFSIGNALED(status) else "ended", len(os.listdir(part)) if os.path.isdir(part) else 0, flush=True)
+    how = "killed" if os.WIFSIGNALED(status) else "ended"
+    print(how, len(os.listdir(part)) if os.path.isdir(part) else 0, flush=True)
 """
 
 

@@ -92,7 +92,7 @@ def test_a_run_leaves_its_settings_its_manifest_its_epochs_its_model_and_its_rep
     folder = place / "runs" / "synthetic"
     assert {file.name for file in folder.iterdir()} == {
         "config.json", "manifest.json", "metrics.jsonl", "model.safetensors", "report.json", "report.md",
-        "ranked_edges",
+        "ranked_edges", "calibration.json", "reliability.png",
     }  # fmt: skip
     assert run_of(place).config() == settings(place)
     lines = [json.loads(line) for line in (folder / "metrics.jsonl").read_text(encoding="utf-8").splitlines()]
