@@ -19,6 +19,7 @@ from gnn.related_edges import RelatedEdges
 from gnn.run import Manifest, RunFolder
 from gnn.shard_files import Format, ShardFormat
 from gnn.shards import Delivery, Edges, deliver_shards, read_page
+from gnn.verify import Known, faults, manifest_of
 from kg.build import build_graph, results_by_position
 from kg.graph import Graph
 from kg.store import GraphStore, open_store
@@ -30,10 +31,13 @@ FOLDERS: dict[Kind, str] = {"bought": "ranked_edges", "related": "related_edges"
 
 @dataclass(frozen=True)
 class ExportConfig:
-    """Rank products for all users by a run and deliver the edges as files and in the graph."""
+    """Rank products for all users by a run and deliver the edges as files and in the graph, or check a delivery."""
 
-    run: str
+    run: str | None = None
     """Name of the run."""
+
+    verify: str | None = None
+    """Folder of a delivery to check, against its manifest and the graph in its store, in place of making one."""
 
     runs: str = "runs"
     """Folder of all runs."""
@@ -169,10 +173,28 @@ def delivery_text(delivery: Delivery, config: ExportConfig) -> str:
     )
 
 
+def print_faults(folder: Path, *, password_file: str | None) -> None:
+    """Print each fault of a delivery in a sentence, and raise where there is any; else print that it is whole."""
+    page = manifest_of(folder)
+    with open_store(page["store"], read_only=True, password_file=password_file) as store:
+        known = Known.of(store.read_graph(), page)
+    count = 0
+    for count, fault in enumerate(faults(folder, page, known), start=1):  # noqa: B007
+        print(fault)
+    if count:
+        raise InputError(f"{str(folder)!r} has {count} faults; export again with the same options")
+    print(f"whole: {page['rows']} rows in {len(page['shards'])} shards in {folder}")
+
+
 def main() -> None:
     """Run the command line."""
     config = tyro.cli(ExportConfig, prog="python -m gnn.export", description=ExportConfig.__doc__)
+    if config.verify is not None:
+        print_faults(Path(config.verify), password_file=config.password_file)
+        return
     _require_possible(config)
+    if config.run is None:
+        raise InputError("nothing to export; give --run NAME, or --verify FOLDER to check what was exported")
     folder = RunFolder.open(config.runs, config.run)
     if config.profiles:
         print(export_profiles(folder, out=config.out, to_graph=config.to_graph, password_file=config.password_file))

@@ -13,12 +13,14 @@ import polars as pl
 import pytest
 from polars.testing import assert_frame_equal
 
+import gnn.export
 from gnn.config import TrainConfig
 from gnn.export import ExportConfig, delivered_edges, export_run
 from gnn.run import RunFolder
 from gnn.train import train
 from kg.schema import SHARES
 from kg.store import open_store
+from loaders.errors import run_command
 from tests.gnn.test_bad_input import limit, refused, run
 
 ROOT = Path(__file__).parents[2]
@@ -166,3 +168,60 @@ def test_related_products_are_the_edges_of_the_graph_that_speak_for_another(plac
     assert found.select(pl.sum_horizontal(SHARES)).to_series().to_list() == pytest.approx(found["weight"].to_list())
     page = json.loads((tmp_path / "out" / "manifest.json").read_text())
     assert page["products"] + sum(page["products_left_out"].values()) == 120
+
+
+def told(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, *given: str
+) -> tuple[int | str | None, str, str]:
+    """Return how ``gnn.export`` with these words ends in this process, and what it says."""
+    monkeypatch.setattr(sys, "argv", ["gnn.export", *given])
+    capsys.readouterr()
+    code: int | str | None = 0
+    try:
+        run_command(gnn.export.main)
+    except SystemExit as end:
+        code = end.code
+    said = capsys.readouterr()
+    return code, said.out, said.err
+
+
+def test_what_the_commands_deliver_is_whole_and_a_broken_shard_is_found_and_made_again(
+    place: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    trained = str(place / "runs" / "synthetic" / "ranked_edges")
+    assert told(capsys, monkeypatch, "--verify", trained)[:2] == (0, f"whole: 1600 rows in 1 shards in {trained}\n")
+    for number, more in enumerate((["--format", "csv", "--bom"], ["--format", "jsonl", "--k", "150"], ["--no-fill"])):
+        for edges in ("bought", "related"):
+            out = tmp_path / f"{edges}{number}"
+            own = ["--run", "synthetic", "--runs", str(place / "runs"), "--no-to-graph", "--out", str(out), *more]
+            command = [*own, "--edges", edges, "--per-shard", "50"]
+            code, said, _ = told(capsys, monkeypatch, *command)
+            assert code == 0
+            assert ("only" in said) == (number == 1)
+            assert told(capsys, monkeypatch, "--verify", str(out))[0] == 0
+    shard = out / "part-00001.parquet"
+    whole_bytes = shard.read_bytes()
+    shard.write_bytes(whole_bytes[:-20])
+    code, said, error = told(capsys, monkeypatch, "--verify", str(out))
+    assert code == 2
+    assert said.startswith("part-00001.parquet has another SHA-256 than the manifest says: it was cut short")
+    assert error == f"error: {str(out)!r} has 2 faults; export again with the same options\n"
+    assert told(capsys, monkeypatch, *command)[0] == 0
+    assert shard.read_bytes() == whole_bytes
+    assert told(capsys, monkeypatch, "--verify", str(out))[0] == 0
+
+
+@pytest.mark.parametrize(
+    ("given", "sentence"),
+    [
+        ([], "nothing to export; give --run NAME, or --verify FOLDER to check what was exported"),
+        (["--run", "x", "--per-shard", "0"], "per_shard is 0; give 1 or more"),
+        (["--run", "x", "--bom"], "a byte order mark is for CSV files, and the format is parquet; leave out --bom"),
+        (["--verify", "nowhere"], "'nowhere' is no delivery of ranked edges: it has no manifest.json that says so"),
+    ],
+)
+def test_what_cannot_be_done_is_one_sentence(
+    given: list[str], sentence: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    code, _, error = told(capsys, monkeypatch, *given)
+    assert (code, error) == (2, f"error: {sentence}\n")
