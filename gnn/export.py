@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -12,17 +13,19 @@ import tyro
 
 from gnn.bought_edges import BoughtEdges
 from gnn.columns import ENDS, Kind
-from gnn.delivery import MANIFEST
+from gnn.delivery import MANIFEST, write_whole
+from gnn.diff import changes, page_of, require_comparable
 from gnn.preferences import user_preferences
 from gnn.profile_export import export_profiles
 from gnn.related_edges import RelatedEdges
 from gnn.run import Manifest, RunFolder
-from gnn.shard_files import Format, ShardFormat
-from gnn.shards import Delivery, Edges, deliver_shards, read_page
+from gnn.shard_files import BrokenShardError, Format, ShardFormat
+from gnn.shards import Delivery, deliver_shards, read_page
 from gnn.verify import Known, faults, manifest_of
 from kg.build import build_graph, results_by_position
 from kg.graph import Graph
 from kg.store import GraphStore, open_store
+from kg.text_table import text_table
 from loaders.errors import InputError, run_command
 
 FOLDERS: dict[Kind, str] = {"bought": "ranked_edges", "related": "related_edges"}
@@ -38,6 +41,9 @@ class ExportConfig:
 
     verify: str | None = None
     """Folder of a delivery to check, against its manifest and the graph in its store, in place of making one."""
+
+    diff: tuple[str, str] | None = None
+    """Folders of an older and a newer delivery to compare, in place of making one; --out may name a Parquet file."""
 
     runs: str = "runs"
     """Folder of all runs."""
@@ -56,6 +62,12 @@ class ExportConfig:
 
     out: str | None = None
     """Folder of the delivery, replaced if it is there; by default ranked_edges or related_edges in the run's folder."""
+
+    rules: str | None = None
+    """File of the shop's rules (YAML, docs/delivery.md) for the lists of users."""
+
+    explain_rules: bool = False
+    """Count what each of the --rules takes out of the lists, and deliver nothing."""
 
     fill: bool = True
     """Fill lists that are too short with best sellers, marked as such."""
@@ -78,10 +90,7 @@ def export_run(folder: RunFolder, config: ExportConfig) -> Delivery:
     manifest, preferring = folder.manifest(), folder.config().profiles
     to_graph = config.to_graph and config.edges == "bought"
     with open_store(manifest.store, read_only=not to_graph, password_file=config.password_file) as store:
-        manifest.require_own_results(store)
-        tables = store.read_graph()
-        fingerprint, graph = tables.fingerprint(), build_graph(tables)
-        edges = results_by_position(store.read_results("RELATED", manifest.run), graph, relation="RELATED")
+        graph, edges, fingerprint = _read(store, manifest)
         now = int(graph.bought["at"].max() or 0) + 1  # type: ignore[arg-type]
         delivery = deliver(graph, edges, folder, manifest, fingerprint=fingerprint, now=now, config=config)
         if to_graph:
@@ -89,6 +98,29 @@ def export_run(folder: RunFolder, config: ExportConfig) -> Delivery:
             preferred = user_preferences(graph, now=now, config=preferring)
             store.write_results("PREFERS", preferred, run=manifest.record(now=now))
     return delivery
+
+
+def explained_rules(folder: RunFolder, config: ExportConfig) -> str:
+    """Return a table of what each rule of ``config`` takes out of the lists that a finished run would deliver."""
+    manifest = folder.manifest()
+    with open_store(manifest.store, read_only=True, password_file=config.password_file) as store:
+        graph, related, _ = _read(store, manifest)
+    now = int(graph.bought["at"].max() or 0) + 1  # type: ignore[arg-type]
+    edges = _bought_edges(graph, related, folder, manifest, now=now, config=config)
+    starts = range(0, len(edges.owners), config.per_shard)
+    parts = [edges.removed(start, min(start + config.per_shard, len(edges.owners))) for start in starts]
+    removed = sum(parts[1:], start=parts[0])
+    rows = [(name, places, removed.users[name]) for name, places in removed.places.items()]
+    return text_table(("rule", "places it takes", "of users"), rows)
+
+
+def _read(store: GraphStore, manifest: Manifest) -> tuple[Graph, pl.DataFrame, str]:
+    """Return the graph, the run's ``RELATED`` by position, and the graph's fingerprint."""
+    manifest.require_own_results(store)
+    tables = store.read_graph()
+    graph = build_graph(tables)
+    related = results_by_position(store.read_results("RELATED", manifest.run), graph, relation="RELATED")
+    return graph, related, tables.fingerprint()
 
 
 def deliver(
@@ -105,19 +137,13 @@ def deliver(
 
     ``fingerprint`` is that of the graph, of whose purchases those before ``now`` count.
     """
-    edges: Edges
+    edges: BoughtEdges | RelatedEdges
     if config.edges == "related":
         edges = RelatedEdges.of(graph, edges=related, manifest=manifest, k=config.k)
+        rules = None
     else:
-        edges = BoughtEdges.of(
-            graph,
-            edges=related,
-            manifest=manifest,
-            calibration=folder.calibration(),
-            now=now,
-            k=config.k,
-            fill=config.fill,
-        )
+        edges = _bought_edges(graph, related, folder, manifest, now=now, config=config)
+        rules = edges.rules.given if edges.rules else None
     plan: dict[str, Any] = {
         "kind": config.edges,
         "run": manifest.run,
@@ -130,6 +156,7 @@ def deliver(
         "weighing": asdict(manifest.weighing),
         "repeat": manifest.repeat,
         "options": {name: getattr(config, name) for name in ("k", "format", "bom", "fill", "per_shard")},
+        "rules": rules,
         "columns": [asdict(column) for column in edges.columns],
     }
     return deliver_shards(
@@ -139,6 +166,22 @@ def deliver(
         form=ShardFormat(edges.columns, config.format, bom=config.bom),
         per_shard=config.per_shard,
         called=ENDS[config.edges].owners,
+        otherwise=f"the rules in {config.rules!r} leave no list at all; take some of them out" if rules else None,
+    )
+
+
+def _bought_edges(
+    graph: Graph, related: pl.DataFrame, folder: RunFolder, manifest: Manifest, *, now: int, config: ExportConfig
+) -> BoughtEdges:
+    return BoughtEdges.of(
+        graph,
+        edges=related,
+        manifest=manifest,
+        calibration=folder.calibration(),
+        now=now,
+        k=config.k,
+        fill=config.fill,
+        rules_file=Path(config.rules) if config.rules else None,
     )
 
 
@@ -147,7 +190,11 @@ def delivered_edges(folder: Path) -> Iterator[pl.DataFrame]:
     page = read_page(folder / MANIFEST) or {}
     form = ShardFormat.of_manifest(page)
     for shard in page["shards"]:
-        yield form.read(folder / shard["file"])
+        try:
+            yield form.read(folder / shard["file"])
+        except BrokenShardError as error:
+            where = str(folder / shard["file"])
+            raise InputError(f"{where!r} cannot be read ({error}); python -m gnn.export --verify says more") from error
 
 
 def write_recommended(delivery: Delivery, store: GraphStore, manifest: Manifest, *, now: int) -> None:
@@ -186,11 +233,29 @@ def print_faults(folder: Path, *, password_file: str | None) -> None:
     print(f"whole: {page['rows']} rows in {len(page['shards'])} shards in {folder}")
 
 
+def difference(old: Path, new: Path, *, out: str | None, password_file: str | None) -> str:
+    """Return a page of what changed from one delivery to another; all changes go to the Parquet file ``out``."""
+    before, after = manifest_of(old), manifest_of(new)
+    ends = require_comparable(before, after)
+    rows = changes(delivered_edges(old), delivered_edges(new), ends)
+    with open_store(after["store"], read_only=True, password_file=password_file) as store:
+        page = page_of(rows, before, after, store.read_graph(), ends)
+    if out:
+        content = io.BytesIO()
+        rows.write_parquet(content)
+        write_whole(Path(out), content.getvalue())
+    return page
+
+
 def main() -> None:
     """Run the command line."""
     config = tyro.cli(ExportConfig, prog="python -m gnn.export", description=ExportConfig.__doc__)
     if config.verify is not None:
         print_faults(Path(config.verify), password_file=config.password_file)
+        return
+    if config.diff is not None:
+        old, new = map(Path, config.diff)
+        print(difference(old, new, out=config.out, password_file=config.password_file))
         return
     _require_possible(config)
     if config.run is None:
@@ -198,6 +263,9 @@ def main() -> None:
     folder = RunFolder.open(config.runs, config.run)
     if config.profiles:
         print(export_profiles(folder, out=config.out, to_graph=config.to_graph, password_file=config.password_file))
+        return
+    if config.explain_rules:
+        print(explained_rules(folder, config))
         return
     print(delivery_text(export_run(folder, config), config))
 
@@ -208,6 +276,10 @@ def _require_possible(config: ExportConfig) -> None:
             raise InputError(f"{name} is {getattr(config, name)}; give 1 or more")
     if config.bom and config.format != "csv":
         raise InputError(f"a byte order mark is for CSV files, and the format is {config.format}; leave out --bom")
+    if config.rules and (config.edges == "related" or config.profiles):
+        raise InputError("rules are for the lists of users; leave out --rules, or --edges related and --profiles")
+    if config.explain_rules and not config.rules:
+        raise InputError("there are no rules to explain; give --rules FILE")
     if config.profiles and (config.format, config.k) != (ExportConfig.format, ExportConfig.k):
         raise InputError("profiles are Parquet and are of all users; leave out --format and --k")
 

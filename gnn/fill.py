@@ -7,6 +7,7 @@ import polars as pl
 from jaxtyping import Int
 from scipy import sparse
 
+from gnn.caps import Caps
 from gnn.ranking import NOBODY, Ranked
 
 WEEKS = 8
@@ -32,18 +33,23 @@ def filled_up(
     *,
     seen: sparse.csr_array,
     popular: Int[np.ndarray, " popular"],
+    caps: Caps | None = None,
 ) -> Ranked:
     """Return the lists with popular products, whose score is -inf, in the places that are free.
 
-    Never with what is in the list already or has been ``seen`` (users × products).
+    Never with what is in the list already or has been ``seen`` (users × products), nor with one too many of a group.
     """
     products, (_, k) = ranked.products.copy(), ranked.products.shape
     length = (products != NOBODY).sum(axis=1)
     for user in np.flatnonzero(length < k):
         own = np.concatenate([products[user, : length[user]], seen.indices[seen.indptr[user] : seen.indptr[user + 1]]])
-        # Of so many at least k are others than her own, where there are as many.
-        first = popular[: k + len(own)]
-        more = first[~np.isin(first, own)][: k - length[user]]
+        # Of so many at least k are others than her own, where there are as many; how many caps refuse nobody knows.
+        first = popular[: k + len(own)] if caps is None else popular
+        more = first[~np.isin(first, own)]
+        if caps is not None:
+            whole = np.concatenate([products[user, : length[user]], more])
+            more = more[caps.refusals(whole[None], k=k)[0, length[user] :] < 0]
+        more = more[: k - length[user]]
         products[user, length[user] : length[user] + len(more)] = more
     return Ranked(products=products, scores=ranked.scores)
 

@@ -15,7 +15,7 @@ import polars as pl
 from tqdm import tqdm
 
 from gnn.columns import Column
-from gnn.delivery import MANIFEST, require_replaceable, write_manifest
+from gnn.delivery import MANIFEST, require_replaceable, write_manifest, write_whole
 from gnn.locks import only_process
 from gnn.run import put_in_place
 from gnn.shard_files import ShardFormat
@@ -97,11 +97,13 @@ def deliver_shards(
     form: ShardFormat,
     per_shard: int,
     called: str,
+    otherwise: str | None = None,
 ) -> Delivery:
     """Write the edges of so many owners a shard and the manifest; the folder takes its place when all of it is there.
 
     ``plan`` says what is made, so that whole shards of the same plan are kept, beside the place or at it, and those of
-    another one never: whatever changes a byte has to be in it. ``called`` is what the manifest calls the owners.
+    another one never: whatever changes a byte has to be in it. ``called`` is what the manifest calls the owners;
+    ``otherwise`` is said, and nothing delivered, where there is no row.
     """
     plan = json.loads(json.dumps(plan))
     folder.parent.mkdir(parents=True, exist_ok=True)
@@ -123,6 +125,9 @@ def deliver_shards(
                 if file in made:
                     notes[file] = _write_shard(edges.shard(start, stop), beside / file, form)
                 progress.update(stop - start)
+        if otherwise and not any(note["rows"] for note in notes.values()):
+            shutil.rmtree(beside)
+            raise InputError(otherwise)
         write_manifest(beside, _page(plan, notes, files, called))
         for left in beside.iterdir():
             if left.name not in {MANIFEST, *files}:
@@ -169,20 +174,20 @@ def _begun(folder: Path, plan: Mapping[str, Any], there: Mapping[str, Mapping[st
     if any(begun.get(key) != value for key, value in plan.items()):
         shutil.rmtree(beside, ignore_errors=True)
         beside.mkdir(parents=True)
-        _write_whole(beside / PLAN, _as_json(plan))
+        write_whole(beside / PLAN, _as_json(plan))
     for file, note in there.items():
         if not (beside / file).exists():
             # Never by a link: whoever mends the one file by hand would change the other.
             shutil.copyfile(folder / file, beside / f".{file}.part")
             (beside / f".{file}.part").replace(beside / file)
-            _write_whole(beside / f"{file}.note", _as_json(note))
+            write_whole(beside / f"{file}.note", _as_json(note))
     return beside
 
 
 def _write_shard(shard: Shard, file: Path, form: ShardFormat) -> dict[str, Any]:
     """Write the file, then what is to be known of it: only a file with a note that fits is taken for whole."""
     content = form.content(shard.edges)
-    _write_whole(file, content)
+    write_whole(file, content)
     note = {
         "file": file.name,
         "sha256": hashlib.sha256(content).hexdigest(),
@@ -190,19 +195,8 @@ def _write_shard(shard: Shard, file: Path, form: ShardFormat) -> dict[str, Any]:
         "owners": shard.owners,
         "left_out": dict(shard.left_out),
     }
-    _write_whole(file.with_name(f"{file.name}.note"), _as_json(note))
+    write_whole(file.with_name(f"{file.name}.note"), _as_json(note))
     return note
-
-
-def _write_whole(file: Path, content: bytes) -> None:
-    """Write a file beside its place and move it there; where that fails, the disk has it no more."""
-    beside = file.with_name(f".{file.name}.part")
-    try:
-        beside.write_bytes(content)
-        beside.replace(file)
-    except OSError:
-        beside.unlink(missing_ok=True)
-        raise
 
 
 def _as_json(page: Mapping[str, Any]) -> bytes:

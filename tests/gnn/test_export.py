@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import random
@@ -225,3 +226,96 @@ def test_what_cannot_be_done_is_one_sentence(
 ) -> None:
     code, _, error = told(capsys, monkeypatch, *given)
     assert (code, error) == (2, f"error: {sentence}\n")
+
+
+RULES = """
+block: {products: [p014], categories: [Music > Piano Book]}
+price: {to: 22}
+at_most: {brand: 2}
+boost: {categories: {Garden: 2.0}}
+"""
+
+
+def test_rules_hold_in_files_and_graph_are_explained_and_stand_in_the_manifest(
+    place: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "rules.yaml").write_text(RULES)
+    own = ["--run", "synthetic", "--runs", str(place / "runs"), "--rules", str(tmp_path / "rules.yaml"), "--k", "8"]
+    # In the place of the training's delivery, and so in the graph; the same again without rules puts both back.
+    code, _, error = told(capsys, monkeypatch, *own)
+    assert (code, error) == (0, "")
+    folder = place / "runs" / "synthetic" / "ranked_edges"
+    assert told(capsys, monkeypatch, "--verify", str(folder))[0] == 0
+    edges = pl.concat(delivered_edges(folder))
+    with open_store(f"ladybug:{place / 's.lbug'}", read_only=True) as store:
+        tables, stored = store.read_graph(), store.read_results("RECOMMENDED", "synthetic")
+    pairs = edges.filter(~pl.col("filled")).select(source="user_id", target="product_id", rank="rank", score="score")
+    assert_frame_equal(stored.select("source", "target", "rank", "score"), pairs.sort("source", "target"))
+    nodes = tables.nodes["Product"].select(product_id="id", price="price")
+    brands = tables.edges["HAS_BRAND"].select(product_id="source", brand="target")
+    categories = tables.edges["IN_CATEGORY"].select(product_id="source", category="target")
+    assert edges.filter(product_id="p014").is_empty()
+    assert edges.join(nodes, on="product_id").filter(~(pl.col("price") <= 22)).is_empty()
+    assert edges.join(categories, on="product_id").filter(category="Music > Piano Book").is_empty()
+    assert edges.join(brands, on="product_id").group_by("user_id", "brand").len()["len"].max() == 2
+    raised = edges.join(categories.filter(category="Garden"), on="product_id")["boost"]
+    assert raised.unique().to_list() == [2.0]
+    page = json.loads((folder / "manifest.json").read_text())
+    assert page["rules"]["rules"]["price"] == {"to": 22}
+    assert page["rules"]["sha256"] == hashlib.sha256(RULES.encode()).hexdigest()
+
+    code, said, _ = told(capsys, monkeypatch, *own, "--explain-rules")
+    assert code == 0
+    counts = {line.rsplit(maxsplit=2)[0].strip(): int(line.split()[-2]) for line in said.splitlines()[1:]}
+    assert counts["without rules"] == 1600
+    assert all(counts[name] > 0 for name in ("block products", "block categories", "price", "at_most brand", "boost"))
+    plain_config = ExportConfig(run="synthetic", k=K)
+    export_run(run_of(place), plain_config)
+    plain = pl.concat(delivered_edges(folder))
+    gone = plain.join(edges, on=["user_id", "product_id"], how="anti")
+    assert len(gone) == sum(counts.values()) - 1600
+
+
+def test_rules_that_leave_no_list_deliver_nothing(
+    place: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "rules.yaml").write_text("minimum_probability: 1.0\n")
+    code, _, error = told(capsys, monkeypatch, *words(place, tmp_path / "out", "--rules", str(tmp_path / "rules.yaml")))
+    assert code == 2
+    assert error.startswith(f"error: the rules in {str(tmp_path / 'rules.yaml')!r} leave no list at all; take some of ")
+    assert [file.name for file in tmp_path.iterdir()] == ["rules.yaml"]
+
+
+def test_only_these_users_get_lists(place: Path, tmp_path: Path) -> None:
+    (tmp_path / "users.csv").write_text("user_id\nu003\nu150\n")
+    (tmp_path / "rules.yaml").write_text("only_users: users.csv\n")
+    rules = str(tmp_path / "rules.yaml")
+    config = ExportConfig(run="synthetic", k=3, out=str(tmp_path / "out"), to_graph=False, rules=rules, per_shard=64)
+    delivery = export_run(run_of(place), config)
+    assert (delivery.owners, delivery.left_out) == (2, {"not among the users of the rules": 198})
+    whole = pl.concat(delivered_edges(place / "runs" / "synthetic" / "ranked_edges"))
+    wanted = whole.filter(pl.col("user_id").is_in(["u003", "u150"]), pl.col("rank") <= 3)
+    assert_frame_equal(pl.concat(delivered_edges(tmp_path / "out")), wanted, check_exact=True)
+
+
+def test_two_deliveries_are_compared_on_a_page_and_in_a_file(
+    place: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    old, new, related = (str(tmp_path / name) for name in ("old", "new", "related"))
+    for out, k, kind, edges in ((old, 4, "csv", "bought"), (new, 5, "jsonl", "bought"), (related, 4, "csv", "related")):
+        own = ["--run", "synthetic", "--runs", str(place / "runs"), "--no-to-graph", "--k", str(k), "--format", kind]
+        assert told(capsys, monkeypatch, *own, "--out", out, "--edges", edges)[0] == 0
+    code, page, _ = told(capsys, monkeypatch, "--diff", old, new, "--out", str(tmp_path / "changes.parquet"))
+    assert code == 0
+    # One place more for each of 200 users, and nothing else.
+    assert "| all | 200 | 0 | 0 | 0 | 800 |" in page
+    changed = pl.read_parquet(tmp_path / "changes.parquet")
+    assert changed["change"].value_counts().sort("change").rows() == [("entered", 200), ("same", 800)]
+    assert changed.filter(change="entered")["new_rank"].unique().to_list() == [5]
+    for pair, sentence in (
+        ((old, related), "the old delivery is of bought edges and the new one of related; give two of one kind"),
+        ((old, str(tmp_path)), "is no delivery of ranked edges: it has no manifest.json that says so"),
+    ):
+        code, _, error = told(capsys, monkeypatch, "--diff", *pair)
+        assert code == 2
+        assert sentence in error

@@ -36,7 +36,8 @@ RELATED = pl.DataFrame(
     schema=["product_id", "related_id", "rank", "weight"],
     orient="row",
 ).with_columns(
-    *(pl.lit(0.0).alias(name) for name in SHARES), bought="weight", near=pl.lit(0.5), run=pl.lit("first"),
+    *(pl.lit(0.0).alias(name) for name in SHARES[1:]),
+    bought="weight", near=pl.lit(0.5), run=pl.lit("first"),
     made_at=pl.lit("2026-01-01"),
 )  # fmt: skip
 PRODUCTS = pl.Series(["cup", "jam", "pot", "tea"])
@@ -199,7 +200,7 @@ def test_a_shard_that_lies_or_is_cut_short_or_exchanged_or_gone_or_too_many_is_t
     assert found_in(tmp_path)[:2] == [
         f"part-00000.csv {another}",
         "part-00000.csv cannot be read as csv with the columns of the manifest (its columns are "
-        "user_id, product_id, rank, score, probability, reason_kind, reason_via, reason_share, fil)",
+        "user_id, product_id, rank, score, probability, reason_kind, reason_via, reason_share, filled, run, m)",
     ]
     first.write_bytes(second.read_bytes())
     told = found_in(tmp_path)
