@@ -67,12 +67,14 @@ def manifest_of(folder: Path) -> dict[str, Any]:
         )  # fmt: skip
         called = ENDS[page["kind"]].owners
         counts_sound = isinstance(page[called], int) and isinstance(page[f"{called}_left_out"], dict)
+        counts_sound &= isinstance(page["store"], str) and isinstance(page["now"], int)
+        counts_sound &= isinstance(page["options"]["k"], int)
     except (AttributeError, KeyError, TypeError) as error:
         raise InputError(
             f"{str(folder / MANIFEST)!r} is not of this version ({type(error).__name__}: {error}); export again"
         ) from error
     if not (notes_sound and counts_sound):
-        raise InputError(f"{str(folder / MANIFEST)!r} does not say all of its shards; export again")
+        raise InputError(f"{str(folder / MANIFEST)!r} says too little of its shards, or what cannot be; export again")
     return page
 
 

@@ -230,7 +230,7 @@ def test_what_cannot_be_done_is_one_sentence(
 
 RULES = """
 block: {products: [p014], categories: [Music > Piano Book]}
-price: {to: 22}
+price: {to: 12}
 at_most: {brand: 2}
 boost: {categories: {Garden: 2.0}}
 """
@@ -255,13 +255,13 @@ def test_rules_hold_in_files_and_graph_are_explained_and_stand_in_the_manifest(
     brands = tables.edges["HAS_BRAND"].select(product_id="source", brand="target")
     categories = tables.edges["IN_CATEGORY"].select(product_id="source", category="target")
     assert edges.filter(product_id="p014").is_empty()
-    assert edges.join(nodes, on="product_id").filter(~(pl.col("price") <= 22)).is_empty()
+    assert edges.join(nodes, on="product_id").filter(~(pl.col("price") <= 12)).is_empty()
     assert edges.join(categories, on="product_id").filter(category="Music > Piano Book").is_empty()
     assert edges.join(brands, on="product_id").group_by("user_id", "brand").len()["len"].max() == 2
     raised = edges.join(categories.filter(category="Garden"), on="product_id")["boost"]
     assert raised.unique().to_list() == [2.0]
     page = json.loads((folder / "manifest.json").read_text())
-    assert page["rules"]["rules"]["price"] == {"to": 22}
+    assert page["rules"]["rules"]["price"] == {"to": 12}
     assert page["rules"]["sha256"] == hashlib.sha256(RULES.encode()).hexdigest()
 
     code, said, _ = told(capsys, monkeypatch, *own, "--explain-rules")

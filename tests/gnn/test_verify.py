@@ -233,9 +233,10 @@ def test_a_shard_that_lies_or_is_cut_short_or_exchanged_or_gone_or_too_many_is_t
         ({"kind": "else"}, "is of the kind 'else', so it is not of this version; export again"),
         ({"columns": [{"name": "x"}]}, "is not of this version .TypeError: .*; export again"),
         ({"options": {}}, "is not of this version .KeyError: 'format'.; export again"),
-        ({"shards": [{"file": "x"}]}, "does not say all of its shards; export again"),
+        ({"shards": [{"file": "x"}]}, "says too little of its shards, or what cannot be; export again"),
         ({"shards": [3]}, "is not of this version .AttributeError: .*; export again"),
-        ({"users": "many"}, "does not say all of its shards; export again"),
+        ({"store": None}, "says too little of its shards, or what cannot be; export again"),
+        ({"users": "many"}, "says too little of its shards, or what cannot be; export again"),
     ],
 )
 def test_a_folder_that_is_no_delivery_is_refused(tmp_path: Path, page: Any, sentence: str) -> None:
