@@ -232,7 +232,7 @@ RULES = """
 block: {products: [p014], categories: [Music > Piano Book]}
 price: {to: 12}
 at_most: {brand: 2}
-boost: {categories: {Garden: 2.0}}
+boost: {categories: {Garden: 100.0}}
 """
 
 
@@ -259,7 +259,7 @@ def test_rules_hold_in_files_and_graph_are_explained_and_stand_in_the_manifest(
     assert edges.join(categories, on="product_id").filter(category="Music > Piano Book").is_empty()
     assert edges.join(brands, on="product_id").group_by("user_id", "brand").len()["len"].max() == 2
     raised = edges.join(categories.filter(category="Garden"), on="product_id")["boost"]
-    assert raised.unique().to_list() == [2.0]
+    assert raised.unique().to_list() == [100.0]
     page = json.loads((folder / "manifest.json").read_text())
     assert page["rules"]["rules"]["price"] == {"to": 12}
     assert page["rules"]["sha256"] == hashlib.sha256(RULES.encode()).hexdigest()
@@ -293,8 +293,8 @@ def test_only_these_users_get_lists(place: Path, tmp_path: Path) -> None:
     config = ExportConfig(run="synthetic", k=3, out=str(tmp_path / "out"), to_graph=False, rules=rules, per_shard=64)
     delivery = export_run(run_of(place), config)
     assert (delivery.owners, delivery.left_out) == (2, {"not among the users of the rules": 198})
-    whole = pl.concat(delivered_edges(place / "runs" / "synthetic" / "ranked_edges"))
-    wanted = whole.filter(pl.col("user_id").is_in(["u003", "u150"]), pl.col("rank") <= 3)
+    export_run(run_of(place), ExportConfig(run="synthetic", k=3, out=str(tmp_path / "all"), to_graph=False))
+    wanted = pl.concat(delivered_edges(tmp_path / "all")).filter(pl.col("user_id").is_in(["u003", "u150"]))
     assert_frame_equal(pl.concat(delivered_edges(tmp_path / "out")), wanted, check_exact=True)
 
 
