@@ -11,6 +11,7 @@ from gnn.comparison import ABLATION, TABLE, Benchmark, ModelRow
 from gnn.evaluate import OURS
 from gnn.measured import MEASURE, Measured
 from gnn.metrics import Mean
+from gnn.reliability_figure import reliability_figure
 
 OWN, OTHER = "darkorange", "steelblue"
 
@@ -22,8 +23,9 @@ def figures(benchmark: Benchmark) -> dict[str, Figure]:
     for group in benchmark.groups:
         if group.startswith(ABLATION) and benchmark.group(group):
             drawn[group.replace(" ", "-")] = bars(benchmark.group(group), title=group)
-    if any(row.name == OURS and row.reliability for row in table):
-        drawn["reliability"] = reliability_curve(table)
+    for row in table:
+        if row.name == OURS and row.reliability:
+            drawn["reliability"] = reliability_figure(row.reliability, name=OURS)
     return drawn
 
 
@@ -61,23 +63,6 @@ def slices(rows: Sequence[ModelRow], *, best: int = 5) -> Figure:
     left.invert_yaxis()
     right.invert_yaxis()
     figure.legend(*right.get_legend_handles_labels(), loc="outside lower center", ncols=len(kept))
-    return figure
-
-
-def reliability_curve(rows: Sequence[ModelRow]) -> Figure:
-    """Return what was bought against what our scores as probabilities had said."""
-    figure = Figure(figsize=(5, 4.5), layout="constrained")
-    axes = figure.subplots()
-    for row in rows:
-        if row.name == OURS and row.reliability:
-            expected = [100 * each.expected for each in row.reliability.curve]
-            bought = [100 * each.bought for each in row.reliability.curve]
-            axes.plot(expected, bought, marker="o", color=OWN, label=row.name)
-            end = max(*expected, *bought, 0.0)
-            axes.plot([0, end], [0, end], color="grey", linewidth=1, label="as good as its word")
-    axes.set_xlabel("probability by the score, percent (calibrated on validation)")
-    axes.set_ylabel("bought in the test part, percent")
-    axes.legend()
     return figure
 
 

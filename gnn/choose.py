@@ -114,6 +114,11 @@ class Networks:
     why: str
     """What was decided, in words."""
 
+    @property
+    def chosen(self) -> FittedCartograph:
+        """The one to be used, as it was learned from the past."""
+        return self.whole if self.model.edges.passes else self.alone
+
 
 def choose_networks(
     model: Cartograph,

@@ -25,10 +25,7 @@ def new_delivery(folder: Path, *, of: str, part: str) -> Iterator[Path]:
     ``part`` is the entry of the manifest by which an earlier delivery ``of`` this kind is known: anything else that is
     at the place would be deleted, so it is refused.
     """
-    if folder.exists() and not _is_delivery(folder, part) and (not folder.is_dir() or any(folder.iterdir())):
-        raise InputError(
-            f"{str(folder)!r} is there and is no delivery of {of}, so it is not replaced; give another --out"
-        )
+    require_replaceable(folder, of=of, part=part)
     beside = folder.with_name(f".{folder.name}.part")
     shutil.rmtree(beside, ignore_errors=True)
     beside.mkdir(parents=True)
@@ -37,6 +34,14 @@ def new_delivery(folder: Path, *, of: str, part: str) -> Iterator[Path]:
         put_in_place(beside, folder)
     finally:
         shutil.rmtree(beside, ignore_errors=True)
+
+
+def require_replaceable(folder: Path, *, of: str, part: str) -> None:
+    """Raise if there is something at ``folder`` that is no delivery ``of`` this kind (see :func:`new_delivery`)."""
+    if folder.exists() and not _is_delivery(folder, part) and (not folder.is_dir() or any(folder.iterdir())):
+        raise InputError(
+            f"{str(folder)!r} is there and is no delivery of {of}, so it is not replaced; give another --out"
+        )
 
 
 def write_file(file: Path, content: bytes) -> dict[str, object]:
@@ -49,13 +54,21 @@ def write_file(file: Path, content: bytes) -> dict[str, object]:
 
 
 def write_table(frame: pl.DataFrame, file: Path) -> dict[str, object]:
-    """Write a table as what its name ends in, ``.parquet`` or ``.csv``, and return what the manifest says of it."""
+    """Write a table as Parquet and return what the manifest says of it."""
     content = io.BytesIO()
-    if file.suffix == ".parquet":
-        frame.write_parquet(content)
-    else:
-        frame.write_csv(content)
+    frame.write_parquet(content)
     return {**write_file(file, content.getvalue()), "rows": len(frame)}
+
+
+def write_whole(file: Path, content: bytes) -> None:
+    """Write a file beside its place and move it there; where that fails, the disk has it no more."""
+    beside = file.with_name(f".{file.name}.part")
+    try:
+        beside.write_bytes(content)
+        beside.replace(file)
+    except OSError:
+        beside.unlink(missing_ok=True)
+        raise
 
 
 def write_manifest(folder: Path, page: dict[str, object]) -> None:

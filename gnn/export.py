@@ -2,68 +2,81 @@
 
 from __future__ import annotations
 
+import io
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Any
 
-import numpy as np
 import polars as pl
 import tyro
-from jaxtyping import Float, Int
-from scipy import sparse
 
-from gnn.delivery import new_delivery, write_manifest, write_table
-from gnn.history import binary, history_weights
+from gnn.bought_edges import BoughtEdges
+from gnn.columns import ENDS, Kind
+from gnn.delivery import MANIFEST, write_whole
+from gnn.diff import changes, page_of, require_comparable
 from gnn.preferences import user_preferences
 from gnn.profile_export import export_profiles
-from gnn.ranking import NOBODY, Ranked, RelatedRecommender, rank_blocks
-from gnn.reasons import Reasons, best_reasons, largest_shares
-from gnn.related import Related, related_matrix, related_products
+from gnn.related_edges import RelatedEdges
 from gnn.run import Manifest, RunFolder
-from gnn.similarity import cosines
+from gnn.shard_files import BrokenShardError, Format, ShardFormat
+from gnn.shards import Delivery, deliver_shards, read_page
+from gnn.verify import Known, faults, manifest_of
 from kg.build import build_graph, results_by_position
 from kg.graph import Graph
-from kg.schema import SHARES
 from kg.store import GraphStore, open_store
+from kg.text_table import text_table
 from loaders.errors import InputError, run_command
 
-Format = Literal["parquet", "csv"]
-USERS_PER_SHARD = 10_240
-COLUMNS = {
-    "user_id": "string",
-    "product_id": "string",
-    "rank": "int64",
-    "score": "float64",
-    "reason_kind": "string",
-    "reason_via": "string",
-    "reason_share": "float64",
-    "run": "string",
-}
-"""Columns of a delivery and their types; :data:`kg.schema.REASON` says what the reasons are."""
+FOLDERS: dict[Kind, str] = {"bought": "ranked_edges", "related": "related_edges"}
+"""Where a delivery is in the run's folder, unless another place is given."""
 
 
 @dataclass(frozen=True)
 class ExportConfig:
-    """Rank products for all users by a run and deliver the edges as files and in the graph."""
+    """Rank products for all users by a run and deliver the edges as files and in the graph, or check a delivery."""
 
-    run: str
+    run: str | None = None
     """Name of the run."""
+
+    verify: str | None = None
+    """Folder of a delivery to check, against its manifest and the graph in its store, in place of making one."""
+
+    diff: tuple[str, str] | None = None
+    """Folders of an older and a newer delivery to compare, in place of making one; --out may name a Parquet file."""
 
     runs: str = "runs"
     """Folder of all runs."""
 
+    edges: Kind = "bought"
+    """What is delivered: bought (user to product) or related (product to product)."""
+
     k: int = 100
-    """Products recommended to each user."""
+    """Products recommended to each user, or related to each product."""
 
     format: Format = "parquet"
     """Kind of the files."""
 
+    bom: bool = False
+    """Begin CSV files with a byte order mark, for spreadsheets that do not know UTF-8 without."""
+
     out: str | None = None
-    """Folder of the delivery, replaced if it is there; by default ranked_edges in the run's folder."""
+    """Folder of the delivery, replaced if it is there; by default ranked_edges or related_edges in the run's folder."""
+
+    rules: str | None = None
+    """File of the shop's rules (YAML, docs/delivery.md) for the lists of users."""
+
+    explain_rules: bool = False
+    """Count what each of the --rules takes out of the lists, and deliver nothing."""
+
+    fill: bool = True
+    """Fill lists that are too short with best sellers, marked as such."""
+
+    per_shard: int = 10_240
+    """Users (or products) in a file; memory depends on it."""
 
     to_graph: bool = True
-    """Write the edges back to the store as RECOMMENDED too."""
+    """Write the ranked edges of users back to the store as RECOMMENDED too."""
 
     profiles: bool = False
     """Deliver the profiles of all users (docs/profiles.md) and not ranked edges; by default to profiles in the run."""
@@ -72,188 +85,203 @@ class ExportConfig:
     """File that holds the password of a Neo4j; by default NEO4J_PASSWORD or the file NEO4J_PASSWORD_FILE."""
 
 
-@dataclass(frozen=True)
-class Delivery:
-    """What was delivered."""
-
-    folder: Path
-    rows: int
-    users: int
-    """Users who have at least one product recommended."""
-
-    users_left_out: int
-    """Users with no purchase of a ranked product."""
-
-    edges: pl.DataFrame
-    """All of :data:`COLUMNS` but ``run``."""
-
-
-def related_by_id(
-    related: Related,
-    graph: Graph,
-    *,
-    products: Int[np.ndarray, " products"],
-    text: Float[np.ndarray, "nodes dimension"],
-) -> pl.DataFrame:
-    """Return ``RELATED`` edges with ids: ``source``, ``target``, ``weight``, its shares, and how ``near`` texts are.
-
-    ``text`` holds the vector of every product of the graph, zeros where there is no text.
-    """
-    ids = graph.products["id"].gather(products)
-    return pl.DataFrame(
-        {
-            "source": ids.gather(related.source),
-            "target": ids.gather(related.target),
-            "weight": related.weight,
-            **related.shares,
-            "near": cosines(text[products], source=related.source, target=related.target),
-        }
-    )
-
-
-def ranked_by_id(
-    ranked: Ranked,
-    reasons: Reasons,
-    *,
-    graph: Graph,
-    users: Int[np.ndarray, " users"],
-    products: Int[np.ndarray, " products"],
-) -> pl.DataFrame:
-    """Return ranked edges with ids: ``user_id``, ``product_id``, ``rank`` (1 is the best), ``score`` and the reason."""
-    rows, places = np.nonzero(ranked.products != NOBODY)
-    ids = graph.products["id"].gather(products)
-
-    def named(names: pl.Series, found: Int[np.ndarray, "users k"]) -> pl.Series:
-        position = pl.Series(found[rows, places])
-        return names.gather(position.set(position == NOBODY, None))
-
-    return pl.DataFrame(
-        {
-            "user_id": graph.users["id"].gather(users[rows]),
-            "product_id": ids.gather(ranked.products[rows, places]),
-            "rank": places + 1,
-            "score": ranked.scores[rows, places],
-            "reason_kind": named(pl.Series(SHARES), reasons.kind),
-            "reason_via": named(ids, reasons.via),
-            "reason_share": pl.Series(reasons.share[rows, places], nan_to_null=True),
-        }
-    )
-
-
-def ranked_edges(graph: Graph, *, edges: pl.DataFrame, manifest: Manifest, now: int, k: int) -> Iterator[pl.DataFrame]:
-    """Yield the ranked edges of each block of users, by all their purchases before ``now``.
-
-    ``edges`` are the run's ``RELATED`` by position, with shares; the products they join are those that are ranked.
-    """
-    products = related_products(edges)
-    known = graph.bought.filter(pl.col("at") < now)
-    history = history_weights(known, products=products, num_users=len(graph.users), weighing=manifest.weighing, now=now)
-    related = related_matrix(edges, products)
-    kinds = related_matrix(edges.with_columns(kind=largest_shares(edges)), products, column="kind")
-    recommender = RelatedRecommender("Cartograph", history, related)
-    seen = sparse.csr_array(history.shape) if manifest.repeat else binary(history)
-    for users, ranked in rank_blocks(recommender, seen=seen, k=min(k, max(len(products), 1))):
-        reasons = best_reasons(ranked, history=history[users], related=related, kinds=kinds)
-        yield ranked_by_id(ranked, reasons, graph=graph, users=users, products=products)
-
-
-def deliver(
-    blocks: Iterator[pl.DataFrame],
-    *,
-    folder: Path,
-    manifest: Manifest,
-    graph: Graph,
-    now: int,
-    k: int,
-    kind: Format,
-) -> Delivery:
-    """Write the blocks to shards and their manifest; the folder takes its place when all of it is there."""
-    with new_delivery(folder, of="ranked edges", part="shards") as beside:
-        frames = list(blocks)
-        edges = pl.concat(frames)
-        shards = [
-            _write_shard(shard.with_columns(pl.lit(manifest.run).alias("run")), beside, number=number, kind=kind)
-            for number, shard in enumerate(_shards(edges))
-        ]
-        covered = edges["user_id"].n_unique()
-        left_out = len(graph.users) - covered
-        page = {
-            "run": manifest.run,
-            "made_at": manifest.made_at,
-            "graph": manifest.graph,
-            "now": now,
-            "k": k,
-            "format": kind,
-            "columns": COLUMNS,
-            "rows": len(edges),
-            "users": covered,
-            "users_left_out": {"no purchase of a ranked product": left_out},
-            "weighing": asdict(manifest.weighing),
-            "shards": shards,
-        }
-        write_manifest(beside, page)
-    return Delivery(folder=folder, rows=len(edges), users=covered, users_left_out=left_out, edges=edges)
-
-
-def write_recommended(delivery: Delivery, store: GraphStore, manifest: Manifest, *, now: int) -> None:
-    """Put the delivered edges into the graph in the place of this run's old ones."""
-    edges = delivery.edges.rename({"user_id": "source", "product_id": "target"})
-    store.write_results("RECOMMENDED", edges, run=manifest.record(now=now))
-
-
 def export_run(folder: RunFolder, config: ExportConfig) -> Delivery:
     """Rank and deliver by a finished run, with all purchases that are in its store now."""
     manifest, preferring = folder.manifest(), folder.config().profiles
-    with open_store(manifest.store, read_only=not config.to_graph, password_file=config.password_file) as store:
-        manifest.require_own_results(store)
-        graph = build_graph(store.read_graph())
-        edges = results_by_position(store.read_results("RELATED", manifest.run), graph, relation="RELATED")
+    to_graph = config.to_graph and config.edges == "bought"
+    with open_store(manifest.store, read_only=not to_graph, password_file=config.password_file) as store:
+        graph, edges, fingerprint = _read(store, manifest)
         now = int(graph.bought["at"].max() or 0) + 1  # type: ignore[arg-type]
-        delivery = deliver(
-            ranked_edges(graph, edges=edges, manifest=manifest, now=now, k=config.k),
-            folder=Path(config.out) if config.out else folder.path / "ranked_edges",
-            manifest=manifest,
-            graph=graph,
-            now=now,
-            k=config.k,
-            kind=config.format,
-        )
-        if config.to_graph:
+        delivery = deliver(graph, edges, folder, manifest, fingerprint=fingerprint, now=now, config=config)
+        if to_graph:
             write_recommended(delivery, store, manifest, now=now)
             preferred = user_preferences(graph, now=now, config=preferring)
             store.write_results("PREFERS", preferred, run=manifest.record(now=now))
     return delivery
 
 
-def _shards(edges: pl.DataFrame) -> Iterator[pl.DataFrame]:
-    """Yield the edges of so many users at a time; no user is in two shards."""
-    user_number = edges["user_id"].rle_id() // USERS_PER_SHARD
-    for number in range(int(user_number.max() or 0) + 1 if len(edges) else 1):  # type: ignore[arg-type]
-        yield edges.filter(user_number == number)
+def explained_rules(folder: RunFolder, config: ExportConfig) -> str:
+    """Return a table of what each rule of ``config`` takes out of the lists that a finished run would deliver."""
+    manifest = folder.manifest()
+    with open_store(manifest.store, read_only=True, password_file=config.password_file) as store:
+        graph, related, _ = _read(store, manifest)
+    now = int(graph.bought["at"].max() or 0) + 1  # type: ignore[arg-type]
+    edges = _bought_edges(graph, related, folder, manifest, now=now, config=config)
+    starts = range(0, len(edges.owners), config.per_shard)
+    parts = [edges.removed(start, min(start + config.per_shard, len(edges.owners))) for start in starts]
+    removed = sum(parts[1:], start=parts[0])
+    rows = [(name, places, removed.users[name]) for name, places in removed.places.items()]
+    return text_table(("rule", "places it takes", "of users"), rows)
 
 
-def _write_shard(edges: pl.DataFrame, folder: Path, *, number: int, kind: Format) -> dict[str, object]:
-    written = write_table(edges, folder / f"part-{number:05d}.{kind}")
-    return {**written, "users": edges["user_id"].n_unique()}
+def _read(store: GraphStore, manifest: Manifest) -> tuple[Graph, pl.DataFrame, str]:
+    """Return the graph, the run's ``RELATED`` by position, and the graph's fingerprint."""
+    manifest.require_own_results(store)
+    tables = store.read_graph()
+    graph = build_graph(tables)
+    related = results_by_position(store.read_results("RELATED", manifest.run), graph, relation="RELATED")
+    return graph, related, tables.fingerprint()
+
+
+def deliver(
+    graph: Graph,
+    related: pl.DataFrame,
+    folder: RunFolder,
+    manifest: Manifest,
+    *,
+    fingerprint: str,
+    now: int,
+    config: ExportConfig,
+) -> Delivery:
+    """Deliver what ``config`` wants by a run's ``RELATED`` (by position, with shares), shard by shard.
+
+    ``fingerprint`` is that of the graph, of whose purchases those before ``now`` count.
+    """
+    edges: BoughtEdges | RelatedEdges
+    if config.edges == "related":
+        edges = RelatedEdges.of(graph, edges=related, manifest=manifest, k=config.k)
+        rules = None
+    else:
+        edges = _bought_edges(graph, related, folder, manifest, now=now, config=config)
+        rules = edges.rules.given if edges.rules else None
+    plan: dict[str, Any] = {
+        "kind": config.edges,
+        "run": manifest.run,
+        "made_at": manifest.made_at,
+        "model": folder.hash_of("model.safetensors"),
+        "calibration": folder.hash_of("calibration.json"),
+        "store": manifest.store,
+        "graph": fingerprint,
+        "now": now,
+        "weighing": asdict(manifest.weighing),
+        "repeat": manifest.repeat,
+        "options": {name: getattr(config, name) for name in ("k", "format", "bom", "fill", "per_shard")},
+        "rules": rules,
+        "columns": [asdict(column) for column in edges.columns],
+    }
+    return deliver_shards(
+        edges,
+        Path(config.out) if config.out else folder.path / FOLDERS[config.edges],
+        plan=plan,
+        form=ShardFormat(edges.columns, config.format, bom=config.bom),
+        per_shard=config.per_shard,
+        called=ENDS[config.edges].owners,
+        otherwise=f"the rules in {config.rules!r} leave no list at all; take some of them out" if rules else None,
+    )
+
+
+def _bought_edges(
+    graph: Graph, related: pl.DataFrame, folder: RunFolder, manifest: Manifest, *, now: int, config: ExportConfig
+) -> BoughtEdges:
+    return BoughtEdges.of(
+        graph,
+        edges=related,
+        manifest=manifest,
+        calibration=folder.calibration(),
+        now=now,
+        k=config.k,
+        fill=config.fill,
+        rules_file=Path(config.rules) if config.rules else None,
+    )
+
+
+def delivered_edges(folder: Path) -> Iterator[pl.DataFrame]:
+    """Yield the rows of each shard of a delivery."""
+    page = read_page(folder / MANIFEST) or {}
+    form = ShardFormat.of_manifest(page)
+    for shard in page["shards"]:
+        try:
+            yield form.read(folder / shard["file"])
+        except BrokenShardError as error:
+            where = str(folder / shard["file"])
+            raise InputError(f"{where!r} cannot be read ({error}); python -m gnn.export --verify says more") from error
+
+
+def write_recommended(delivery: Delivery, store: GraphStore, manifest: Manifest, *, now: int) -> None:
+    """Put the delivered edges into the graph in the place of this run's old ones, but those that only fill a list."""
+    kept = ("rank", "score", "reason_kind", "reason_via", "reason_share")
+    edges = pl.concat(
+        shard.filter(~pl.col("filled")).select(*kept, source="user_id", target="product_id")
+        for shard in delivered_edges(delivery.folder)
+    )
+    store.write_results("RECOMMENDED", edges, run=manifest.record(now=now))
+
+
+def delivery_text(delivery: Delivery, config: ExportConfig) -> str:
+    """Return what was delivered, in a sentence."""
+    called = ENDS[config.edges].owners
+    left_out = "; ".join(f"{count} left out: {why}" for why, count in delivery.left_out.items())
+    made = "" if delivery.made else ", as it was"
+    where = ", and RECOMMENDED in the graph" if config.to_graph and config.edges == "bought" else ""
+    few = f"k is {config.k} and only {delivery.items} products are ranked, so lists are shorter\n"
+    return (few if config.k > delivery.items else "") + (
+        f"{delivery.rows} ranked edges for {delivery.owners} {called}{f' ({left_out})' if left_out else ''} in "
+        f"{delivery.folder}{made}{where}"
+    )
+
+
+def print_faults(folder: Path, *, password_file: str | None) -> None:
+    """Print each fault of a delivery in a sentence, and raise where there is any; else print that it is whole."""
+    page = manifest_of(folder)
+    with open_store(page["store"], read_only=True, password_file=password_file) as store:
+        known = Known.of(store.read_graph(), page)
+    count = 0
+    for count, fault in enumerate(faults(folder, page, known), start=1):  # noqa: B007
+        print(fault)
+    if count:
+        raise InputError(f"{str(folder)!r} has {count} faults; export again with the same options")
+    print(f"whole: {page['rows']} rows in {len(page['shards'])} shards in {folder}")
+
+
+def difference(old: Path, new: Path, *, out: str | None, password_file: str | None) -> str:
+    """Return a page of what changed from one delivery to another; all changes go to the Parquet file ``out``."""
+    before, after = manifest_of(old), manifest_of(new)
+    ends = require_comparable(before, after)
+    rows = changes(delivered_edges(old), delivered_edges(new), ends)
+    with open_store(after["store"], read_only=True, password_file=password_file) as store:
+        page = page_of(rows, before, after, store.read_graph(), ends)
+    if out:
+        content = io.BytesIO()
+        rows.write_parquet(content)
+        write_whole(Path(out), content.getvalue())
+    return page
 
 
 def main() -> None:
     """Run the command line."""
     config = tyro.cli(ExportConfig, prog="python -m gnn.export", description=ExportConfig.__doc__)
-    if config.k < 1:
-        raise InputError(f"k is {config.k}; give 1 or more")
-    if config.profiles and (config.format, config.k) != (ExportConfig.format, ExportConfig.k):
-        raise InputError("profiles are Parquet and are of all users; leave out --format and --k")
+    if config.verify is not None:
+        print_faults(Path(config.verify), password_file=config.password_file)
+        return
+    if config.diff is not None:
+        old, new = map(Path, config.diff)
+        print(difference(old, new, out=config.out, password_file=config.password_file))
+        return
+    _require_possible(config)
+    if config.run is None:
+        raise InputError("nothing to export; give --run NAME, or --verify FOLDER to check what was exported")
     folder = RunFolder.open(config.runs, config.run)
     if config.profiles:
         print(export_profiles(folder, out=config.out, to_graph=config.to_graph, password_file=config.password_file))
         return
-    delivery = export_run(folder, config)
-    where = ", and RECOMMENDED in the graph" if config.to_graph else ""
-    print(
-        f"{delivery.rows} ranked edges for {delivery.users} users ({delivery.users_left_out} left out: they bought no "
-        f"ranked product) in {delivery.folder}{where}"
-    )
+    if config.explain_rules:
+        print(explained_rules(folder, config))
+        return
+    print(delivery_text(export_run(folder, config), config))
+
+
+def _require_possible(config: ExportConfig) -> None:
+    for name in ("k", "per_shard"):
+        if getattr(config, name) < 1:
+            raise InputError(f"{name} is {getattr(config, name)}; give 1 or more")
+    if config.bom and config.format != "csv":
+        raise InputError(f"a byte order mark is for CSV files, and the format is {config.format}; leave out --bom")
+    if config.rules and (config.edges == "related" or config.profiles):
+        raise InputError("rules are for the lists of users; leave out --rules, or --edges related and --profiles")
+    if config.explain_rules and not config.rules:
+        raise InputError("there are no rules to explain; give --rules FILE")
+    if config.profiles and (config.format, config.k) != (ExportConfig.format, ExportConfig.k):
+        raise InputError("profiles are Parquet and are of all users; leave out --format and --k")
 
 
 if __name__ == "__main__":

@@ -77,11 +77,18 @@ def rank_blocks(
     with tqdm(total=num_users, desc=f"rank by {recommender.name}", unit="user", disable=None) as progress:
         for start in range(0, num_users, BLOCK_USERS):
             users = np.arange(start, min(start + BLOCK_USERS, num_users))
-            scores = recommender.scores(users)
-            block = seen[users].tocoo()
-            scores[block.row, block.col] = -np.inf
-            yield users, best_products(scores, k=k)
+            yield users, best_products(unseen_scores(recommender, users, seen=seen), k=k)
             progress.update(len(users))
+
+
+def unseen_scores(
+    recommender: Recommender, users: Int[np.ndarray, " users"], *, seen: sparse.csr_array
+) -> Float[np.ndarray, "users products"]:
+    """Return the scores of these users, -inf where a product is seen (a row of ``seen`` for each user there is)."""
+    scores = recommender.scores(users)
+    block = seen[users].tocoo()
+    scores[block.row, block.col] = -np.inf
+    return scores
 
 
 def best_products(scores: Float[np.ndarray, "users products"], *, k: int) -> Ranked:

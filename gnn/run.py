@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import io
 import json
 import platform
 import shutil
@@ -18,6 +20,7 @@ import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save
 
+from gnn.calibration import Calibration
 from gnn.candidates import Candidates
 from gnn.config import (
     ClosedFormConfig,
@@ -33,6 +36,8 @@ from gnn.edge_file import FILE, EdgeFile, edge_file_content
 from gnn.edges import FittedEdges, edge_network
 from gnn.fit import EpochRecord, FittedNetwork
 from gnn.history import Weighing
+from gnn.probabilities import Probabilities
+from gnn.reliability_figure import reliability_figure
 from gnn.report import Report, as_markdown
 from kg.graph import GraphTables, RunRecord
 from kg.store import GraphStore
@@ -40,6 +45,7 @@ from loaders.errors import InputError
 
 MODEL = "model.safetensors"
 REPORTED_VERSIONS = ("torch", "torch-geometric", "transformers", "ladybug", "polars", "numpy", "scipy", "scikit-learn")
+CALIBRATION = "calibration.json"
 # What may differ between two runs that replace each other: where things are, not what is learned.
 PLACES = ("run", "runs", "raw", "store", "password_file", "cache", "device", "overwrite")
 
@@ -204,6 +210,30 @@ class RunFolder:
         """Return the run's report."""
         with self._readable("report.json"):
             return Report.from_json(self._read_json("report.json"))
+
+    def calibration(self) -> Calibration | None:
+        """Return how the run's scores become probabilities; None where it has no lists to learn that from."""
+        if not (self.path / CALIBRATION).exists():
+            return None
+        with self._readable(CALIBRATION):
+            return Calibration.from_json(self._read_json(CALIBRATION))
+
+    def hash_of(self, name: str) -> str | None:
+        """Return the SHA-256 of a file of the run; None where there is none."""
+        try:
+            with (self.path / name).open("rb") as file:
+                return hashlib.file_digest(file, "sha256").hexdigest()
+        except FileNotFoundError:
+            return None
+
+    def write_probabilities(self, probabilities: Probabilities | None) -> None:
+        """Write the points of the curve from scores to probabilities, and a picture of how far those hold."""
+        if probabilities:
+            self._write_json(CALIBRATION, probabilities.calibration.to_json())
+        if probabilities and probabilities.on_test:
+            content = io.BytesIO()
+            reliability_figure(probabilities.on_test, name="scores of the run").savefig(content, format="png", dpi=150)
+            (self.path / "reliability.png").write_bytes(content.getvalue())
 
     def write_config(self, config: TrainConfig) -> None:
         """Write the settings."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 import polars as pl
 
 from kg.explain import explain, reasons_text
@@ -12,9 +14,9 @@ SHOWN = 3
 REASONS = 3
 
 
-def three_explanations(store: GraphStore, edges: pl.DataFrame, *, run: RunRecord) -> str:
-    """Return the explanation of the first product of three users, evenly spaced among those in ``edges``."""
-    first = edges.filter(pl.col("rank") == 1).sort("user_id")
+def three_explanations(store: GraphStore, shards: Iterable[pl.DataFrame], *, run: RunRecord) -> str:
+    """Return the explanation of the first product of three users, evenly spaced among those in ``shards``."""
+    first = pl.concat(shard.filter(rank=1, filled=False) for shard in shards).sort("user_id")
     step = max(len(first) // SHOWN, 1)
     pages = [
         reasons_text(explain(store, user=user, product=product, run=run, limit=REASONS), limit=REASONS)

@@ -22,8 +22,9 @@ import tyro
 from gnn.cartograph import Cartograph, FittedCartograph
 from gnn.choose import Networks, choose_closed_form, choose_networks
 from gnn.config import TrainConfig
+from gnn.edges_by_id import related_by_id
 from gnn.evaluate import OURS, evaluate, evaluate_all
-from gnn.export import deliver, ranked_edges, related_by_id, write_recommended
+from gnn.export import ExportConfig, deliver, delivered_edges, write_recommended
 from gnn.fit import EpochRecord
 from gnn.found import given_model
 from gnn.history import Weighing
@@ -32,6 +33,7 @@ from gnn.memory import give_back_freed_memory
 from gnn.metrics import Row
 from gnn.model import Content
 from gnn.preferences import user_preferences
+from gnn.probabilities import learn_probabilities
 from gnn.report import Report, as_markdown
 from gnn.run import Manifest, RunFolder, new_run, program_commit, program_versions
 from gnn.show import three_explanations
@@ -116,12 +118,14 @@ def train(config: TrainConfig) -> None:
             print(fitted.way)
         with watch.stage("measure on test"):
             test = _measured(final, content, fitted, config) if len(split.test) else []
+            probabilities = learn_probabilities(past, networks.chosen, final, fitted, k=config.k)
 
         manifest = _manifest(
             config, networks.model, name=name, store=store, graph=fingerprint, split=split, fitted=fitted,
         )  # fmt: skip
         folder.write_manifest(manifest)
         folder.write_model(fitted.network, fitted.edges, read=fitted.read)
+        folder.write_probabilities(probabilities)
         report = Report(
             run=name,
             shop=graph.shop,
@@ -129,6 +133,7 @@ def train(config: TrainConfig) -> None:
                 **_facts(graph, split, final, networks.model, fitted),
                 "settings found": settings,
                 "networks, on validation": networks.why,
+                "probabilities": probabilities.in_words() if probabilities else "none: no list on validation",
             },
             validation=validation,
             test=test,
@@ -137,30 +142,27 @@ def train(config: TrainConfig) -> None:
         by_id = related_by_id(fitted.related, graph, products=final.products, text=content.text)
         with watch.stage("export"):
             delivery = deliver(
-                ranked_edges(
-                    graph,
-                    edges=results_by_position(by_id, graph, relation="RELATED"),
-                    manifest=manifest,
-                    now=split.now,
-                    k=config.k,
-                ),
-                folder=folder.path / "ranked_edges",
-                manifest=manifest,
-                graph=graph,
+                graph,
+                results_by_position(by_id, graph, relation="RELATED"),
+                folder,
+                manifest,
+                fingerprint=fingerprint,
                 now=split.now,
-                k=config.k,
-                kind="parquet",
+                config=ExportConfig(run=name, k=config.k),
             )
         # The store last, when all files are there: the shorter the time in which the two can differ, the better.
         with watch.stage("write back"):
             store.write_results("RELATED", by_id, run=manifest.record(now=split.now))
             write_recommended(delivery, store, manifest, now=split.now)
-            preferred = user_preferences(graph, now=split.now, config=config.profiles)
-            store.write_results("PREFERS", preferred, run=manifest.record(now=split.now))
+            store.write_results(
+                "PREFERS",
+                user_preferences(graph, now=split.now, config=config.profiles),
+                run=manifest.record(now=split.now),
+            )
         folder.write_report(report)
-        explanations = three_explanations(store, delivery.edges, run=manifest.record(now=split.now))
+        explanations = three_explanations(store, delivered_edges(delivery.folder), run=manifest.record(now=split.now))
     print(f"\n{as_markdown(report)}")
-    print(f"{delivery.rows} ranked edges for {delivery.users} users in {Path(config.runs) / name / 'ranked_edges'}\n")
+    print(f"{delivery.rows} ranked edges for {delivery.owners} users in {Path(config.runs) / name / 'ranked_edges'}\n")
     print(explanations)
 
 
@@ -185,8 +187,7 @@ def _validation_rows(task: Task, content: Content, networks: Networks, config: T
     if not networks.whole.edges:
         return rows
     whole = replace(rows.pop(), recommender=WITH_NETWORKS)
-    chosen = networks.whole if networks.model.edges.passes else networks.alone
-    return [*rows, evaluate(networks.alone, task), whole, replace(evaluate(chosen, task), recommender=OURS)]
+    return [*rows, evaluate(networks.alone, task), whole, replace(evaluate(networks.chosen, task), recommender=OURS)]
 
 
 def _measured(task: Task, content: Content, fitted: FittedCartograph, config: TrainConfig) -> list[Row]:

@@ -17,7 +17,7 @@ from polars.testing import assert_frame_equal
 
 from gnn.config import NetworkConfig, RelatedConfig, SplitConfig, TrainConfig
 from gnn.evaluate import evaluate_run
-from gnn.export import ExportConfig, export_run
+from gnn.export import ExportConfig, delivered_edges, export_run
 from gnn.run import RunFolder
 from gnn.split import split_purchases
 from gnn.text import encode_texts
@@ -92,7 +92,7 @@ def test_a_run_leaves_its_settings_its_manifest_its_epochs_its_model_and_its_rep
     folder = place / "runs" / "synthetic"
     assert {file.name for file in folder.iterdir()} == {
         "config.json", "edges.safetensors", "manifest.json", "metrics.jsonl", "model.safetensors", "report.json",
-        "report.md", "ranked_edges",
+        "report.md", "ranked_edges", "calibration.json", "reliability.png",
     }  # fmt: skip
     assert run_of(place).config() == settings(place)
     lines = [json.loads(line) for line in (folder / "metrics.jsonl").read_text(encoding="utf-8").splitlines()]
@@ -124,10 +124,11 @@ def test_the_delivery_lists_its_shards_with_their_hashes(place: Path) -> None:
     assert page["users"] + sum(page["users_left_out"].values()) == 200
     assert dict(edges.schema) == {
         "user_id": pl.String, "product_id": pl.String, "rank": pl.Int64, "score": pl.Float64,
-        "reason_kind": pl.String, "reason_via": pl.String, "reason_share": pl.Float64, "run": pl.String,
+        "probability": pl.Float64, "reason_kind": pl.String, "reason_via": pl.String, "reason_share": pl.Float64,
+        "filled": pl.Boolean, "run": pl.String, "made_at": pl.String,
     }  # fmt: skip
-    types = {"string": pl.String, "int64": pl.Int64, "float64": pl.Float64}
-    assert {name: types[kind] for name, kind in page["columns"].items()} == dict(edges.schema)
+    types = {"string": pl.String, "int64": pl.Int64, "float64": pl.Float64, "boolean": pl.Boolean}
+    assert {column["name"]: types[column["type"]] for column in page["columns"]} == dict(edges.schema)
 
 
 def test_every_user_has_ranks_from_one_without_holes_and_scores_that_do_not_rise(place: Path) -> None:
@@ -196,7 +197,7 @@ def test_an_edge_says_how_near_the_texts_of_its_products_are(place: Path, store:
 
 def test_recommended_in_the_store_is_the_delivery(place: Path, store: GraphStore) -> None:
     stored = store.read_results("RECOMMENDED", "synthetic").rename({"source": "user_id", "target": "product_id"})
-    edges = delivered(place).drop("run").sort("user_id", "product_id")
+    edges = delivered(place).drop("run", "made_at", "probability", "filled").sort("user_id", "product_id")
     assert_frame_equal(stored, edges, check_column_order=False, check_exact=True)
 
 
@@ -213,15 +214,14 @@ def test_a_second_training_gives_the_same_numbers_to_the_last_digit(
     own: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     config = settings(own, network=NetworkConfig(max_epochs=2))
-    report, edges, page = run_of(own).report(), delivered(own), read(own / "runs/synthetic/ranked_edges/manifest.json")
+    report, edges = run_of(own).report(), delivered(own)
     model = (own / "runs/synthetic/model.safetensors").read_bytes()
     capsys.readouterr()
     train(config)
     assert "graph unchanged in ladybug:" in capsys.readouterr().out
     assert replace(run_of(own).report(), seconds={}) == replace(report, seconds={})
-    assert_frame_equal(delivered(own), edges, check_exact=True)
+    assert_frame_equal(delivered(own).drop("made_at"), edges.drop("made_at"), check_exact=True)
     assert (own / "runs/synthetic/model.safetensors").read_bytes() == model
-    assert read(own / "runs/synthetic/ranked_edges/manifest.json")["shards"] == page["shards"]
 
 
 def test_other_settings_under_the_same_name_are_refused_unless_they_may_overwrite(own: Path) -> None:
@@ -266,7 +266,7 @@ def test_a_new_purchase_counts_at_the_next_export_and_is_refused_by_evaluate(own
         evaluate_run(run_of(own))
     model = (own / "runs/synthetic/model.safetensors").read_bytes()
     delivery = export_run(run_of(own), ExportConfig(run="synthetic", k=K))
-    after = by_user(delivery.edges)
+    after = by_user(pl.concat(delivered_edges(delivery.folder)))
     # What she bought is no longer given; everything is a day older; what leads from her purchase is new in her scores.
     assert product not in after[user]["product_id"]
     others = [other for other in after if other != user]

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from scipy import sparse
 
 from gnn import reasons
-from gnn.export import ranked_by_id
+from gnn.edges_by_id import ranked_by_id
 from gnn.ranking import NOBODY, Ranked, RelatedRecommender, rank
 from gnn.reasons import best_reasons, largest_shares
 from gnn.related import related_matrix

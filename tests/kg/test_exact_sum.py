@@ -8,7 +8,7 @@ import pytest
 
 from gnn.base import fit_base
 from gnn.config import ClosedFormConfig
-from gnn.export import related_by_id
+from gnn.edges_by_id import related_by_id
 from gnn.history import Weighing, history_weights
 from gnn.related import related_edges
 from gnn.similarity import product_features

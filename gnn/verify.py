@@ -1,0 +1,184 @@
+"""Checks a delivery, shard by shard: that it is what its manifest says, with sound lists and ids of the graph."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+
+from gnn.columns import ENDS, Ends, columns_of
+from gnn.delivery import MANIFEST
+from gnn.shard_files import BrokenShardError, ShardFormat
+from gnn.shards import NOTE, is_whole, read_page, totals
+from kg.graph import GraphTables
+from kg.schema import SHARES
+from loaders.errors import InputError
+
+FACTS = {"kind", "run", "made_at", "store", "graph", "now", "repeat", "options", "columns", "rows", "shards"}
+"""What the manifest of a delivery says, beside the number of owners and those left out."""
+
+AS_SUM = 1e-6
+"""How far a weight may lie from the sum of its shares, which are of 32 bits."""
+
+
+@dataclass(frozen=True)
+class Known:
+    """What the graph says of a delivery's ids."""
+
+    owners: pl.Series
+    """Ids of all that may have a list."""
+
+    items: pl.Series
+    """Ids of all that may stand in one."""
+
+    bought: pl.DataFrame
+    """Pairs that no list may have: ``owner``, ``item``."""
+
+    @classmethod
+    def of(cls, tables: GraphTables, page: Mapping[str, Any]) -> Known:
+        """Return what ``tables`` say of the ids of the delivery with this manifest."""
+        products = tables.nodes["Product"]["id"]
+        own = pl.DataFrame({"owner": products, "item": products})
+        if page["kind"] == "related":
+            return cls(products, products, own)
+        bought = tables.edges["BOUGHT"].filter(pl.col("at") < page["now"]).select(owner="source", item="target")
+        return cls(tables.nodes["User"]["id"], products, (bought.clear() if page["repeat"] else bought).unique())
+
+
+def manifest_of(folder: Path) -> dict[str, Any]:
+    """Return the manifest of a delivery of ranked edges; raise where there is none that this version can read."""
+    page = read_page(folder / MANIFEST)
+    if page is None or "shards" not in page:
+        raise InputError(f"{str(folder)!r} is no delivery of ranked edges: it has no {MANIFEST} that says so")
+    lacking = sorted(FACTS - page.keys())
+    if lacking or page["kind"] not in ENDS:
+        what = f"lacks {', '.join(lacking)}" if lacking else f"is of the kind {page['kind']!r}"
+        raise InputError(f"{str(folder / MANIFEST)!r} {what}, so it is not of this version; export again")
+    try:
+        ShardFormat.of_manifest(page)
+        notes_sound = all(
+            note.keys() >= NOTE and isinstance(note["file"], str) and isinstance(note["left_out"], dict)
+            and {type(note["rows"]), type(note["owners"]), *map(type, note["left_out"].values())} == {int}
+            for note in page["shards"]
+        )  # fmt: skip
+        called = ENDS[page["kind"]].owners
+        counts_sound = isinstance(page[called], int) and isinstance(page[f"{called}_left_out"], dict)
+        counts_sound &= isinstance(page["store"], str) and isinstance(page["now"], int)
+        counts_sound &= isinstance(page["options"]["k"], int)
+    except (AttributeError, KeyError, TypeError) as error:
+        raise InputError(
+            f"{str(folder / MANIFEST)!r} is not of this version ({type(error).__name__}: {error}); export again"
+        ) from error
+    if not (notes_sound and counts_sound):
+        raise InputError(f"{str(folder / MANIFEST)!r} says too little of its shards, or what cannot be; export again")
+    return page
+
+
+def faults(folder: Path, page: Mapping[str, Any], known: Known) -> Iterator[str]:
+    """Yield a sentence for each thing that is wrong with the delivery; one shard is in memory at a time."""
+    yield from _manifest_faults(folder, page)
+    ends, form = ENDS[page["kind"]], ShardFormat.of_manifest(page)
+    last: str | None = None
+    for note in page["shards"]:
+        name, file = note["file"], folder / note["file"]
+        if not file.is_file():
+            yield f"{name} is not there"
+            continue
+        if not is_whole(folder, note):
+            yield f"{name} has another SHA-256 than the manifest says: it was cut short, changed or exchanged"
+        try:
+            frame = form.read(file)
+        except BrokenShardError as error:
+            yield f"{name} cannot be read as {form.kind} with the columns of the manifest ({error})"
+            continue
+        counted = (len(frame), frame[ends.owner].n_unique())
+        if counted != (note["rows"], note["owners"]):
+            yield (
+                f"{name} has {counted[0]} rows of {counted[1]} {ends.owners}, and the manifest says {note['rows']} of "
+                f"{note['owners']}"
+            )
+        first = frame[ends.owner].drop_nulls().head(1).to_list()
+        if last is not None and first and first[0] <= last:
+            yield f"{name} begins with {first[0]!r}, which comes not after {last!r}, the last of an earlier shard"
+        last = frame[ends.owner].max() or last  # type: ignore[assignment]
+        yield from _row_faults(frame, page, ends, known, name=name)
+
+
+def _manifest_faults(folder: Path, page: Mapping[str, Any]) -> Iterator[str]:
+    called = ENDS[page["kind"]].owners
+    boosted = any(column["name"] == "boost" for column in page["columns"])
+    named = [(column.name, column.type) for column in columns_of(page["kind"], boosted=boosted)]
+    if [(column["name"], column["type"]) for column in page["columns"]] != named:
+        yield f"{MANIFEST} has other columns than a delivery of {page['kind']} edges"
+    rows, owners, left_out = totals(page["shards"])
+    if (page["rows"], page[called]) != (rows, owners):
+        yield f"{MANIFEST} says {page['rows']} rows of {page[called]} {called}, and its shards have {rows} of {owners}"
+    if page[f"{called}_left_out"] != left_out:
+        yield f"{MANIFEST} says {page[f'{called}_left_out']} of {called} left out, and its shards say {left_out}"
+    files = Counter(note["file"] for note in page["shards"])
+    for file, times in files.items():
+        if times > 1:
+            yield f"{MANIFEST} names {file} {times} times"
+    for other in sorted(each.name for each in folder.iterdir() if each.name not in {*files, MANIFEST}):
+        yield f"{other} is in the folder and not in the manifest"
+
+
+def _row_faults(frame: pl.DataFrame, page: Mapping[str, Any], ends: Ends, known: Known, *, name: str) -> Iterator[str]:
+    """Yield a sentence for each kind of wrong row, with their number and the first."""
+    owner, item = pl.col(ends.owner), pl.col(ends.item)
+    pairs = frame.select(owner=owner, item=item)
+    bought = pairs.join(known.bought.with_columns(had=True), on=["owner", "item"], how="left", maintain_order="left")
+    previous = owner.shift(1)
+    wrong: dict[str, pl.Expr | pl.Series] = {
+        "are of another run": (pl.col("run") != page["run"]) | (pl.col("made_at") != page["made_at"]),
+        "lack an id or a rank": pl.any_horizontal(owner.is_null(), item.is_null(), pl.col("rank").is_null()),
+        f"have a {ends.owner} that the graph does not know": ~owner.is_in(known.owners.implode()),
+        f"have a {ends.item} that the graph does not know": ~item.is_in(known.items.implode()),
+        "stand twice": pl.struct(ends.owner, ends.item).is_duplicated(),
+        f"stand behind a later {ends.owner}": owner < previous,
+        "break the ranks 1, 2, 3 …": pl.col("rank") != pl.int_range(1, pl.len() + 1).over(ends.owner),
+        f"have a rank above k, {page['options']['k']}": pl.col("rank") > page["options"]["k"],
+        _HAD[page["kind"]]: bought["had"].fill_null(value=False),
+        **(_bought_faults(frame) if page["kind"] == "bought" else _related_faults()),
+    }
+    for what, where in wrong.items():
+        found = frame.filter(where)
+        if len(found):
+            example = found.select(owner, item, "rank").row(0)
+            first = f"{example[0]} → {example[1]} (rank {example[2]})"
+            yield f"{name}: {len(found)} of {len(frame)} rows {what}, first {first}"
+
+
+_HAD = {"bought": "have a product that she had bought", "related": "relate a product to itself"}
+
+
+def _bought_faults(frame: pl.DataFrame) -> dict[str, pl.Expr | pl.Series]:
+    score, filled, boost = (
+        pl.col("score"),
+        pl.col("filled"),
+        pl.col("boost") if "boost" in frame.columns else pl.lit(1.0),
+    )
+    ordered = pl.when(score > 0).then(score * boost).otherwise(score / boost)
+    empty = ("score", "probability", "reason_kind", "reason_via", "reason_share")
+    return {
+        "have no score and fill nothing": score.is_null() & ~filled,
+        "have a score that is no number": ~score.is_finite(),
+        "fill a list and have a score, a probability or a reason": filled
+        & pl.any_horizontal(pl.col(name).is_not_null() for name in empty),
+        "stand behind a row that only fills the list": ~filled & filled.shift(1).over("user_id"),
+        "have a score above that of the row before": ordered > ordered.shift(1).over("user_id"),
+        "have a probability outside 0 to 1": ~pl.col("probability").is_between(0, 1),
+    }
+
+
+def _related_faults() -> dict[str, pl.Expr | pl.Series]:
+    weight = pl.col("weight")
+    return {
+        "have a weight that is not above 0": ~(weight.is_finite() & (weight > 0)).fill_null(value=False),
+        "have a weight above that of the row before": weight > weight.shift(1).over("product_id"),
+        "have a weight that is not the sum of its shares": (pl.sum_horizontal(SHARES) - weight).abs() > AS_SUM,
+    }
