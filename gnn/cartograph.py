@@ -128,7 +128,7 @@ class Cartograph:
         if self.edges.passes:
             ways = (self.edges,)
             return next(self.fit_each(task, content, ways, seed=seed, record=record, keep_read=keep_read))
-        related, way = related_by_form(task, content, self.closed_form, self.related)
+        related, way = related_by_form(task, content, self.closed_form, self.related, with_shares=True)
         return self._finished(task, content, related, way)
 
     def fit_each(

@@ -75,16 +75,17 @@ def related_edges(
     per_product: int,
     factor: Float[np.ndarray, " products"],
     own: float = 0.0,
+    with_shares: bool = True,
 ) -> Related:
     """Return B(j, i) · factor(i), of each row the ``per_product`` largest by absolute value.
 
-    ``own`` is the diagonal where products may be bought again: the share ``repeat``, kept for every product.
-    Products × products are never in memory at once.
+    ``own`` is the diagonal where products may be bought again: the share ``repeat``, kept for every product. Without
+    ``with_shares`` all else counts as ``bought``, which is faster. Products × products are never in memory at once.
     """
     blocks = []
     with tqdm(total=base.num_products, desc="RELATED", unit="product", disable=None) as progress:
         for start, rows in base.blocks():
-            others = base.other_shares(start, start + len(rows))
+            others = base.other_shares(start, start + len(rows)) if with_shares else {}
             blocks.append(_cut_block(rows, others, factor.astype(np.float32), start=start, per_product=per_product))
             progress.update(len(rows))
     related = joined(blocks)

@@ -1,4 +1,4 @@
-"""The closed form as it is searched: scored by all of its entries, none cut or split into shares, to save time."""
+"""The closed form as it is searched: its edges are cut as they will be, and not split into shares, to save time."""
 
 from __future__ import annotations
 
@@ -6,11 +6,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 import numpy as np
-from jaxtyping import Float, Int
-from scipy import sparse
+from jaxtyping import Float
 
 from gnn.base import LEAST_WEIGHT, fit_base
-from gnn.closed_form import ClosedForm
 from gnn.config import ClosedFormConfig, HistoryConfig, RelatedConfig
 from gnn.history import Weighing, trend
 from gnn.model import Content, Range, Space
@@ -20,31 +18,6 @@ from gnn.task import Task, weigh
 
 WEIGHT = Range(LEAST_WEIGHT, 5.0, log=True)
 """Its low end leaves a relation out."""
-
-
-@dataclass(frozen=True)
-class WholeForm:
-    """Scores by every entry of B: what ``RELATED`` gives if nothing is cut, without making products × products."""
-
-    name: str
-    history: sparse.csr_array
-    """a(u, j), users × products."""
-
-    base: ClosedForm
-    factor: Float[np.ndarray, " products"]
-    """What the entries that lead to a product are multiplied by."""
-
-    own: float
-    """The entry of a product to itself."""
-
-    def scores(self, users: Int[np.ndarray, " users"]) -> Float[np.ndarray, "users products"]:
-        """Return Σ a(u, j) B(j, i) factor(i) + a(u, i) own; nothing for a user who bought nothing."""
-        history = self.history[users]
-        scores: np.ndarray = self.base.scores(history) * self.factor
-        if self.own:
-            scores += self.own * history.toarray()
-        scores[np.diff(history.indptr) == 0] = -np.inf
-        return scores
 
 
 @dataclass(frozen=True)
@@ -109,31 +82,25 @@ class SearchedForm:
         }
 
     def fit(self, task: Task, content: Content, *, seed: int) -> Recommender:  # noqa: ARG002
-        """Return what is learned from what ``task`` knows; there is no chance in it."""
+        """Return the edges learned from what ``task`` knows; there is no chance in it."""
+        related, _ = related_by_form(task, content, self.closed_form, self.related, with_shares=False)
         history = weigh(task, Weighing.of(self.history, times_known=content.times_known))
-        base = fit_base(task, content.features(task), self.closed_form, times_known=content.times_known)
-        factor, own = trend_of(task, content, self.related) ** self.related.trend, _own(task, self.related)
-        if isinstance(base, ClosedForm):
-            return WholeForm(self.name, history, base, factor, own)
-        # All entries of a larger shop would be made anew for every block of users.
-        related = related_edges(base, per_product=self.related.per_product, factor=factor, own=own)
         return RelatedRecommender(self.name, history, related.matrix(len(task.products)))
 
 
-def related_by_form(task: Task, content: Content, form: ClosedFormConfig, config: RelatedConfig) -> tuple[Related, str]:
+def related_by_form(
+    task: Task, content: Content, form: ClosedFormConfig, config: RelatedConfig, *, with_shares: bool
+) -> tuple[Related, str]:
     """Return the ``RELATED`` of the closed form alone, and how it was found."""
     base = fit_base(task, content.features(task), form, times_known=content.times_known)
     related = related_edges(
         base,
         per_product=config.per_product,
         factor=trend_of(task, content, config) ** config.trend,
-        own=_own(task, config),
+        own=config.own if task.repeat else 0.0,
+        with_shares=with_shares,
     )
     return related, base.way
-
-
-def _own(task: Task, config: RelatedConfig) -> float:
-    return config.own if task.repeat else 0.0
 
 
 def trend_of(task: Task, content: Content, config: RelatedConfig) -> Float[np.ndarray, " products"]:

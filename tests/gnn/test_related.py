@@ -91,6 +91,16 @@ def test_where_products_are_bought_again_each_has_an_edge_to_itself_beside_the_o
     assert sorted(zip(again.source, again.target, strict=True)) == list(zip(again.source, again.target, strict=True))
 
 
+def test_without_shares_all_counts_as_bought() -> None:
+    alike = Similarity("text", np.ones((4, 1), dtype=np.float32), 0.5)
+    base = closed_form(BOUGHT, [alike], ridge=1.0, way="dense")
+    split = related_edges(base, per_product=4, factor=EVER)
+    whole = related_edges(base, per_product=4, factor=EVER, with_shares=False)
+    assert whole.matrix(4).toarray() == pytest.approx(split.matrix(4).toarray(), abs=1e-6)
+    assert split.shares["text"].any()
+    assert not whole.shares["text"].any()
+
+
 def test_more_products_than_one_block_are_related_as_in_one_matrix() -> None:
     rng = np.random.default_rng(0)
     bought = sparse.csr_array((rng.random((40, 1100)) < 0.05).astype(float))
