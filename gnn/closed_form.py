@@ -94,9 +94,9 @@ class Woodbury:
     def right(self) -> Tensor:
         """(ridge · I + Zᵀ Z)⁻¹ Zᵀ, columns of Z × products: made when rows are asked for, as it is most of the work."""
         split = self.left.shape[1]
-        # Sparse times dense: purchases are few.
-        by_sparse = (_as_tensor(self.left) @ self.small_inverse[:split]).T
-        return by_sparse + self.small_inverse[:, split:] @ self.dense_left.T
+        # Sparse times dense: purchases are few. Row by row in memory, as the products of single rows read it.
+        by_sparse = (_as_tensor(self.left) @ self.small_inverse[:split]).T.contiguous()
+        return by_sparse.addmm_(self.small_inverse[:, split:], self.dense_left.T)
 
     def rows(self, start: int, stop: int) -> Float[np.ndarray, "rows products"]:
         """Return these rows of P."""
@@ -186,6 +186,8 @@ class ClosedForm:
 
     def other_shares(self, start: int, stop: int) -> dict[str, Float[np.ndarray, "rows products"]]:
         """Return the shares of the similarities in these rows of B; what they leave of B is that of the purchases."""
+        if not self.similarities:
+            return {}
         inverse = self.inverse.rows(start, stop)
         own = (np.arange(stop - start), np.arange(start, stop))
         shares: dict[str, np.ndarray] = {}
