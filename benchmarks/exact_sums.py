@@ -17,6 +17,7 @@ import numpy as np
 import polars as pl
 import tyro
 
+from gnn.export import delivered_edges
 from gnn.history import Weighing, history_weights
 from gnn.related import related_matrix, related_products
 from gnn.run import RunFolder
@@ -26,7 +27,7 @@ from kg.explain import ALL_ROWS, score_parameters
 from kg.graph import GraphTables, RunRecord
 from kg.schema import SHARES
 from kg.store import GraphStore, open_store
-from loaders.errors import run_command
+from loaders.errors import InputError, run_command
 
 CLOSE = 1e-5
 
@@ -74,7 +75,7 @@ class Sums:
     @property
     def exact(self) -> bool:
         """Whether all sums are the scores."""
-        return max(self.apart, self.shares_apart) <= CLOSE
+        return bool(np.max([self.apart, self.shares_apart]) <= CLOSE)
 
     def __str__(self) -> str:
         """Return it in a sentence."""
@@ -158,7 +159,9 @@ def main() -> None:
     config = tyro.cli(SumsConfig, prog="python -m benchmarks.exact_sums", description=SumsConfig.__doc__)
     folder = RunFolder.open(config.runs, config.run)
     manifest = folder.manifest()
-    delivered = pl.read_parquet(folder.path / "ranked_edges" / "*.parquet").drop_nulls("score")
+    if config.pairs < 2:
+        raise InputError(f"pairs is {config.pairs}; give 2 or more")
+    delivered = pl.concat(delivered_edges(folder.path / "ranked_edges")).drop_nulls("score")
     with open_store(manifest.store, read_only=True, password_file=config.password_file) as own:
         run = manifest.require_own_results(own)
         tables, related = own.read_graph(), own.read_results("RELATED", run.name)

@@ -17,7 +17,7 @@ ENOUGH = 20
 """People who bought something that a group needs, or its most bought products are chance."""
 
 MOST = 1_000
-"""People asked at the most: those who share most with her, of equal ones the first by id."""
+"""People counted at the most: those who share most with her, of equal ones the first by id."""
 
 FACTS_SHOWN = 5
 
@@ -103,14 +103,22 @@ def _alike(
     others = everybody.filter(pl.col("id") != user).select("id", pl.sum_horizontal(same).alias("shared"))
     nearest = others.sort("shared", "id", descending=[True, False])
     for shared in range(len(facts), 0, -1):
-        users = nearest.filter(pl.col("shared") >= shared)["id"].head(MOST).to_list()
-        if len(users) < ENOUGH:
-            continue
-        text = read_query("list_buyers", dialect=store.dialect)
-        buyers = store.query(text, {"users": users, "now": float(now), "limit": MOST})["user"].to_list()
+        buyers = _buyers(store, nearest.filter(pl.col("shared") >= shared)["id"], now=now)
         if len(buyers) >= ENOUGH:
             return buyers, shared
     return None
+
+
+def _buyers(store: GraphStore, users: pl.Series, *, now: int) -> list[str]:
+    """Return the first :data:`MOST` of ``users`` who bought anything before ``now``."""
+    text = read_query("list_buyers", dialect=store.dialect)
+    found: list[str] = []
+    for start in range(0, len(users), MOST):
+        some = users.slice(start, MOST).to_list()
+        found += store.query(text, {"users": some, "now": float(now), "limit": MOST})["user"].to_list()
+        if len(found) >= MOST:
+            break
+    return found[:MOST]
 
 
 def _asked(store: GraphStore, name: str, values: Mapping[str, Value]) -> tuple[pl.DataFrame, str]:

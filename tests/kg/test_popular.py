@@ -65,6 +65,15 @@ def test_a_user_without_purchases_gets_what_those_bought_who_share_most_with_her
     assert full.query(found.query, {}).rows() == found.rows.rows()
 
 
+def test_people_who_bought_nothing_do_not_stand_in_the_way_of_those_who_did(
+    full: GraphStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Of the first 20 who are like eve, idle among them, only 19 bought anything.
+    monkeypatch.setattr("kg.popular.MOST", 20)
+    found = most_bought(full, user="eve", run=RUN, limit=10)
+    assert (found.group.people, found.group.shared) == (20, 1)
+
+
 def test_who_shares_all_is_enough_where_there_are_enough(full: GraphStore) -> None:
     found = most_bought(full, user="idle", run=RUN, limit=1)
     # 21 of the young are poor as idle is.
