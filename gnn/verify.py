@@ -4,22 +4,27 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import polars as pl
 
-from gnn.columns import ENDS, Ends, columns_of
+from gnn.columns import ENDS, Ends, Kind, columns_of
 from gnn.delivery import MANIFEST
-from gnn.shard_files import BrokenShardError, ShardFormat
-from gnn.shards import NOTE, is_whole, read_page, totals
+from gnn.shard_files import BrokenShardError, Format, ShardFormat
+from gnn.shards import are_counts, is_count, is_sound, is_whole, read_page, totals
 from kg.graph import GraphTables
 from kg.schema import SHARES
 from loaders.errors import InputError
 
 FACTS = {"kind", "run", "made_at", "store", "graph", "now", "repeat", "options", "columns", "rows", "shards"}
 """What the manifest of a delivery says, beside the number of owners and those left out."""
+
+LAST_MOMENT = 253_402_300_799
+"""The last second of the year 9999, the last that a date has a name for."""
+
+AGAIN = "delete the folder and export again with the same options"
 
 AS_SUM = 1e-6
 """How far a weight may lie from the sum of its shares, which are of 32 bits."""
@@ -54,28 +59,48 @@ def manifest_of(folder: Path) -> dict[str, Any]:
     page = read_page(folder / MANIFEST)
     if page is None or "shards" not in page:
         raise InputError(f"{str(folder)!r} is no delivery of ranked edges: it has no {MANIFEST} that says so")
-    lacking = sorted(FACTS - page.keys())
-    if lacking or page["kind"] not in ENDS:
-        what = f"lacks {', '.join(lacking)}" if lacking else f"is of the kind {page['kind']!r}"
-        raise InputError(f"{str(folder / MANIFEST)!r} {what}, so it is not of this version; export again")
-    try:
-        ShardFormat.of_manifest(page)
-        notes_sound = all(
-            note.keys() >= NOTE and isinstance(note["file"], str) and isinstance(note["left_out"], dict)
-            and {type(note["rows"]), type(note["owners"]), *map(type, note["left_out"].values())} == {int}
-            for note in page["shards"]
-        )  # fmt: skip
-        called = ENDS[page["kind"]].owners
-        counts_sound = isinstance(page[called], int) and isinstance(page[f"{called}_left_out"], dict)
-        counts_sound &= isinstance(page["store"], str) and isinstance(page["now"], int)
-        counts_sound &= isinstance(page["options"]["k"], int)
-    except (AttributeError, KeyError, TypeError) as error:
+    if lacking := sorted(FACTS - page.keys()):
         raise InputError(
-            f"{str(folder / MANIFEST)!r} is not of this version ({type(error).__name__}: {error}); export again"
-        ) from error
-    if not (notes_sound and counts_sound):
-        raise InputError(f"{str(folder / MANIFEST)!r} says too little of its shards, or what cannot be; export again")
+            f"{str(folder / MANIFEST)!r} lacks {', '.join(lacking)}, so it is not of this version; {AGAIN}"
+        )
+    if wrong := [name for name, sound in _checks(page) if not sound]:
+        raise InputError(f"{str(folder / MANIFEST)!r} has {wrong[0]!r} that cannot be; {AGAIN}")
     return page
+
+
+def _checks(page: Mapping[str, Any]) -> Iterator[tuple[str, bool]]:
+    """Yield each entry of a manifest that has :data:`FACTS`, and whether it is of its type and in its range."""
+    kind: Kind = page["kind"]
+    options, shards = page["options"], page["shards"]
+    yield "kind", isinstance(kind, str) and kind in ENDS
+    for name in ("run", "made_at", "store", "graph"):
+        yield name, _is_text(page[name])
+    yield "repeat", isinstance(page["repeat"], bool)
+    yield "now", is_count(page["now"]) and 0 < page["now"] <= LAST_MOMENT
+    yield (
+        "options",
+        isinstance(options, dict)
+        and options.get("format") in get_args(Format)
+        and isinstance(options.get("bom"), bool)
+        and is_count(options.get("k"))
+        and options["k"] > 0,
+    )
+    yield "columns", isinstance(kind, str) and kind in ENDS and _are_columns(page["columns"], kind)
+    yield "rows", is_count(page["rows"])
+    yield "shards", isinstance(shards, list) and bool(shards) and all(map(is_sound, shards))
+    called = ENDS[kind].owners if isinstance(kind, str) and kind in ENDS else "users"
+    yield called, is_count(page.get(called))
+    yield f"{called}_left_out", are_counts(page.get(f"{called}_left_out"))
+
+
+def _is_text(value: object) -> bool:
+    """Return whether ``value`` is a text that a table or a path can hold: JSON may have halves of a character."""
+    return isinstance(value, str) and "\0" not in value and not any("\ud800" <= each <= "\udfff" for each in value)
+
+
+def _are_columns(columns: object, kind: Kind) -> bool:
+    boosts = (False, True) if kind == "bought" else (False,)
+    return columns in [[asdict(column) for column in columns_of(kind, boosted=boosted)] for boosted in boosts]
 
 
 def faults(folder: Path, page: Mapping[str, Any], known: Known) -> Iterator[str]:
@@ -110,10 +135,6 @@ def faults(folder: Path, page: Mapping[str, Any], known: Known) -> Iterator[str]
 
 def _manifest_faults(folder: Path, page: Mapping[str, Any]) -> Iterator[str]:
     called = ENDS[page["kind"]].owners
-    boosted = any(column["name"] == "boost" for column in page["columns"])
-    named = [(column.name, column.type) for column in columns_of(page["kind"], boosted=boosted)]
-    if [(column["name"], column["type"]) for column in page["columns"]] != named:
-        yield f"{MANIFEST} has other columns than a delivery of {page['kind']} edges"
     rows, owners, left_out = totals(page["shards"])
     if (page["rows"], page[called]) != (rows, owners):
         yield f"{MANIFEST} says {page['rows']} rows of {page[called]} {called}, and its shards have {rows} of {owners}"
