@@ -256,7 +256,7 @@ def print_faults(folder: Path, config: ExportConfig) -> None:
     page = manifest_of(folder)
     address = graph_address(folder, page, config)
     with open_store(address, read_only=True, password_file=config.password_file) as store:
-        known = Known.of(store.read_graph(), page)
+        known = Known.of(store.read_graph(), page, run=store.run_record(page["run"]))
     count = 0
     for count, fault in enumerate(faults(folder, page, known), start=1):  # noqa: B007
         print(fault)

@@ -14,7 +14,7 @@ from gnn.columns import ENDS, Ends, Kind, columns_of
 from gnn.delivery import MANIFEST
 from gnn.shard_files import BrokenShardError, Format, ShardFormat
 from gnn.shards import are_counts, is_count, is_sound, is_whole, read_page, totals
-from kg.graph import GraphTables
+from kg.graph import GraphTables, RunRecord
 from kg.schema import SHARES
 from loaders.errors import InputError
 
@@ -25,6 +25,9 @@ LAST_MOMENT = 253_402_300_799
 """The last second of the year 9999, the last that a date has a name for."""
 
 AGAIN = "delete the folder and export again with the same options"
+
+ROUNDING = 1e-12
+"""How far a probability may rise by rounding alone: it is read off a curve between two points."""
 
 AS_SUM = 1e-6
 """How far a weight may lie from the sum of its shares, which are of 32 bits."""
@@ -43,15 +46,26 @@ class Known:
     bought: pl.DataFrame
     """Pairs that no list may have: ``owner``, ``item``."""
 
+    graph: str
+    """Fingerprint of the graph."""
+
+    now: int
+    """The moment after its last purchase (seconds, UTC)."""
+
+    run: RunRecord | None
+    """What the store knows of the delivery's run."""
+
     @classmethod
-    def of(cls, tables: GraphTables, page: Mapping[str, Any]) -> Known:
-        """Return what ``tables`` say of the ids of the delivery with this manifest."""
+    def of(cls, tables: GraphTables, page: Mapping[str, Any], *, run: RunRecord | None) -> Known:
+        """Return what ``tables`` say of the ids of the delivery with this manifest, and the store of its ``run``."""
         products = tables.nodes["Product"]["id"]
         own = pl.DataFrame({"owner": products, "item": products})
+        graph, now = tables.fingerprint(), int(tables.edges["BOUGHT"]["at"].max() or 0) + 1  # type: ignore[arg-type]
         if page["kind"] == "related":
-            return cls(products, products, own)
+            return cls(products, products, own, graph, now=now, run=run)
         bought = tables.edges["BOUGHT"].filter(pl.col("at") < page["now"]).select(owner="source", item="target")
-        return cls(tables.nodes["User"]["id"], products, (bought.clear() if page["repeat"] else bought).unique())
+        bought = (bought.clear() if page["repeat"] else bought).unique()
+        return cls(tables.nodes["User"]["id"], products, bought, graph, now=now, run=run)
 
 
 def manifest_of(folder: Path) -> dict[str, Any]:
@@ -106,6 +120,7 @@ def _are_columns(columns: object, kind: Kind) -> bool:
 def faults(folder: Path, page: Mapping[str, Any], known: Known) -> Iterator[str]:
     """Yield a sentence for each thing that is wrong with the delivery; one shard is in memory at a time."""
     yield from _manifest_faults(folder, page)
+    yield from _source_faults(page, known)
     ends, form = ENDS[page["kind"]], ShardFormat.of_manifest(page)
     last: str | None = None
     for note in page["shards"]:
@@ -148,6 +163,32 @@ def _manifest_faults(folder: Path, page: Mapping[str, Any]) -> Iterator[str]:
         yield f"{other} is in the folder and not in the manifest"
 
 
+def _source_faults(page: Mapping[str, Any], known: Known) -> Iterator[str]:
+    """Yield a sentence for each thing that the manifest says of the graph and the run, and that is not so."""
+    record = known.run
+    if record is None or record.made_at != page["made_at"]:
+        found = "none of it" if record is None else f"one made at {record.made_at}"
+        yield (
+            f"{MANIFEST} says that the run {page['run']!r} was made at {page['made_at']}, and the graph's store knows "
+            f"{found}"
+        )
+    elif record.repeat != page["repeat"]:
+        yield f"{MANIFEST} says that repeat is {page['repeat']}, and the run in the graph's store {record.repeat}"
+    if page["graph"] != known.graph:
+        yield f"the graph has changed since the delivery was made: {MANIFEST} has another fingerprint of it"
+        return
+    # A delivery knows all purchases of its graph.
+    if page["now"] != known.now:
+        yield f"{MANIFEST} says that now is {page['now']}, and the graph's purchases end before {known.now}"
+    if page["kind"] == "bought":
+        _, owners, left_out = totals(page["shards"])
+        if owners + sum(left_out.values()) != len(known.owners):
+            yield (
+                f"{MANIFEST} tells of {owners + sum(left_out.values())} users, with a list or left out, and the graph "
+                f"has {len(known.owners)}"
+            )
+
+
 def _row_faults(frame: pl.DataFrame, page: Mapping[str, Any], ends: Ends, known: Known, *, name: str) -> Iterator[str]:
     """Yield a sentence for each kind of wrong row, with their number and the first."""
     owner, item = pl.col(ends.owner), pl.col(ends.item)
@@ -155,8 +196,9 @@ def _row_faults(frame: pl.DataFrame, page: Mapping[str, Any], ends: Ends, known:
     bought = pairs.join(known.bought.with_columns(had=True), on=["owner", "item"], how="left", maintain_order="left")
     previous = owner.shift(1)
     wrong: dict[str, pl.Expr | pl.Series] = {
-        "are of another run": (pl.col("run") != page["run"]) | (pl.col("made_at") != page["made_at"]),
-        "lack an id or a rank": pl.any_horizontal(owner.is_null(), item.is_null(), pl.col("rank").is_null()),
+        "are of another run": pl.col("run").ne_missing(pl.lit(page["run"]))
+        | pl.col("made_at").ne_missing(pl.lit(page["made_at"])),
+        "lack what no row may lack": pl.any_horizontal(pl.col(name).is_null() for name in _NEVER_NULL[page["kind"]]),
         f"have a {ends.owner} that the graph does not know": ~owner.is_in(known.owners.implode()),
         f"have a {ends.item} that the graph does not know": ~item.is_in(known.items.implode()),
         "stand twice": pl.struct(ends.owner, ends.item).is_duplicated(),
@@ -164,7 +206,7 @@ def _row_faults(frame: pl.DataFrame, page: Mapping[str, Any], ends: Ends, known:
         "break the ranks 1, 2, 3 …": pl.col("rank") != pl.int_range(1, pl.len() + 1).over(ends.owner),
         f"have a rank above k, {page['options']['k']}": pl.col("rank") > page["options"]["k"],
         _HAD[page["kind"]]: bought["had"].fill_null(value=False),
-        **(_bought_faults(frame) if page["kind"] == "bought" else _related_faults()),
+        **(_bought_faults(frame, known) if page["kind"] == "bought" else _related_faults()),
     }
     for what, where in wrong.items():
         found = frame.filter(where)
@@ -177,12 +219,21 @@ def _row_faults(frame: pl.DataFrame, page: Mapping[str, Any], ends: Ends, known:
 _HAD = {"bought": "have a product that she had bought", "related": "relate a product to itself"}
 
 
-def _bought_faults(frame: pl.DataFrame) -> dict[str, pl.Expr | pl.Series]:
+_NEVER_NULL = {
+    "bought": ("user_id", "product_id", "rank", "filled"),
+    "related": ("product_id", "related_id", "rank", "weight", *SHARES, "near"),
+}
+
+
+def _bought_faults(frame: pl.DataFrame, known: Known) -> dict[str, pl.Expr | pl.Series]:
     score, filled, boost = (
         pl.col("score"),
         pl.col("filled"),
         pl.col("boost") if "boost" in frame.columns else pl.lit(1.0),
     )
+    # Where the shop's rules boost, the order is not that of the probability.
+    boosted = pl.lit("boost" in frame.columns)
+    rising = pl.col("probability") > pl.col("probability").shift(1).over("user_id") + ROUNDING
     ordered = pl.when(score > 0).then(score * boost).otherwise(score / boost)
     empty = ("score", "probability", "reason_kind", "reason_via", "reason_share")
     return {
@@ -192,6 +243,9 @@ def _bought_faults(frame: pl.DataFrame) -> dict[str, pl.Expr | pl.Series]:
         & pl.any_horizontal(pl.col(name).is_not_null() for name in empty),
         "stand behind a row that only fills the list": ~filled & filled.shift(1).over("user_id"),
         "have a score above that of the row before": ordered > ordered.shift(1).over("user_id"),
+        "have a probability above that of the row before": rising & ~boosted & ~filled,
+        "have a reason_kind that is no share of a weight": ~pl.col("reason_kind").is_in(SHARES),
+        "have a reason_via that is no product of the graph": ~pl.col("reason_via").is_in(known.items.implode()),
         "have a probability outside 0 to 1": ~pl.col("probability").is_between(0, 1),
     }
 
