@@ -10,7 +10,7 @@ from typing import Any
 import polars as pl
 
 from benchmarks.exact_sums import add_up
-from gnn.export import print_faults
+from gnn.export import ExportConfig, print_faults
 from gnn.run import RunFolder
 from kg.cypher import parameters_of, query_names, read_query
 from kg.explain import ALL_ROWS, explain, score_parameters
@@ -41,7 +41,7 @@ def main(folder: Path) -> None:
         if not (folder / name).is_file():
             sys.exit(f"the main job left no {folder / name}")
     # Each fault is printed, and an error raised.
-    print_faults(folder / "ranked_edges", password_file=None)
+    print_faults(folder / "ranked_edges", ExportConfig(runs=str(folder.parent)))
     delivery = json.loads((folder / "ranked_edges" / "manifest.json").read_text())
     rows = json.loads((folder / "report.json").read_text())["test"]
     ndcg = {row["recommender"]: row["measures"]["NDCG@10"]["value"] for row in rows}

@@ -79,6 +79,7 @@ def write_manifest(folder: Path, page: dict[str, object]) -> None:
 def _is_delivery(folder: Path, part: str) -> bool:
     """Return whether the manifest in ``folder`` is of such a delivery; the folder of a run has another."""
     try:
-        return part in json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+        page = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError):
         return False
+    return isinstance(page, dict) and part in page

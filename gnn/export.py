@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -20,8 +20,8 @@ from gnn.profile_export import export_profiles
 from gnn.related_edges import RelatedEdges
 from gnn.run import Manifest, RunFolder
 from gnn.shard_files import BrokenShardError, Format, ShardFormat
-from gnn.shards import Delivery, deliver_shards, read_page
-from gnn.verify import Known, faults, manifest_of
+from gnn.shards import Delivery, deliver_shards, is_whole
+from gnn.verify import AGAIN, Known, faults, manifest_of
 from kg.build import build_graph, results_by_position
 from kg.graph import Graph
 from kg.store import GraphStore, open_store
@@ -44,6 +44,10 @@ class ExportConfig:
 
     diff: tuple[str, str] | None = None
     """Folders of an older and a newer delivery to compare, in place of making one; --out may name a Parquet file."""
+
+    store: str | None = None
+    """Address of the graph that --verify and --diff check against; by default that of the delivery's run in --runs, or
+    what the manifest names where that is a file (ladybug:PATH)."""
 
     runs: str = "runs"
     """Folder of all runs."""
@@ -187,9 +191,14 @@ def _bought_edges(
 
 def delivered_edges(folder: Path) -> Iterator[pl.DataFrame]:
     """Yield the rows of each shard of a delivery."""
-    page = read_page(folder / MANIFEST) or {}
+    page = manifest_of(folder)
     form = ShardFormat.of_manifest(page)
     for shard in page["shards"]:
+        if not is_whole(folder, shard):
+            where = str(folder / shard["file"])
+            raise InputError(
+                f"{where!r} is not what its manifest says, by its SHA-256; python -m gnn.export --verify says more"
+            )
         try:
             yield form.read(folder / shard["file"])
         except BrokenShardError as error:
@@ -220,30 +229,54 @@ def delivery_text(delivery: Delivery, config: ExportConfig) -> str:
     )
 
 
-def print_faults(folder: Path, *, password_file: str | None) -> None:
+def graph_address(folder: Path, page: Mapping[str, Any], config: ExportConfig) -> str:
+    """Return the address of the graph to check the delivery in ``folder``, with this manifest, against.
+
+    A password is sent to what a person or an own run names, never to a server that only the manifest does: that may
+    come from anyone.
+    """
+    if config.store is not None:
+        return config.store
+    named, run = page["store"], page["run"]
+    if named.startswith("ladybug:"):
+        return str(named)
+    # The name is the manifest's too: it must not lead out of --runs, to a run that came along with the delivery.
+    own = Path(config.runs) / run / MANIFEST
+    plain = Path(run).name == run and run not in {"", ".."}
+    if plain and own.is_file() and RunFolder.open(config.runs, run).manifest().store == named:
+        return str(named)
+    raise InputError(
+        f"{str(folder / MANIFEST)!r} names a server that no run {run!r} in {config.runs!r} has its graph in; "
+        "give the graph's address as --store"
+    )
+
+
+def print_faults(folder: Path, config: ExportConfig) -> None:
     """Print each fault of a delivery in a sentence, and raise where there is any; else print that it is whole."""
     page = manifest_of(folder)
-    with open_store(page["store"], read_only=True, password_file=password_file) as store:
-        known = Known.of(store.read_graph(), page)
+    address = graph_address(folder, page, config)
+    with open_store(address, read_only=True, password_file=config.password_file) as store:
+        known = Known.of(store.read_graph(), page, run=store.run_record(page["run"]))
     count = 0
     for count, fault in enumerate(faults(folder, page, known), start=1):  # noqa: B007
         print(fault)
     if count:
-        raise InputError(f"{str(folder)!r} has {count} faults; export again with the same options")
+        raise InputError(f"{str(folder)!r} has {count} faults; {AGAIN}")
     print(f"whole: {page['rows']} rows in {len(page['shards'])} shards in {folder}")
 
 
-def difference(old: Path, new: Path, *, out: str | None, password_file: str | None) -> str:
-    """Return a page of what changed from one delivery to another; all changes go to the Parquet file ``out``."""
+def difference(old: Path, new: Path, config: ExportConfig) -> str:
+    """Return a page of what changed from one delivery to another; all changes go to the Parquet file ``config.out``."""
     before, after = manifest_of(old), manifest_of(new)
     ends = require_comparable(before, after)
+    address = graph_address(new, after, config)
     rows = changes(delivered_edges(old), delivered_edges(new), ends)
-    with open_store(after["store"], read_only=True, password_file=password_file) as store:
+    with open_store(address, read_only=True, password_file=config.password_file) as store:
         page = page_of(rows, before, after, store.read_graph(), ends)
-    if out:
+    if config.out:
         content = io.BytesIO()
         rows.write_parquet(content)
-        write_whole(Path(out), content.getvalue())
+        write_whole(Path(config.out), content.getvalue())
     return page
 
 
@@ -251,11 +284,11 @@ def main() -> None:
     """Run the command line."""
     config = tyro.cli(ExportConfig, prog="python -m gnn.export", description=ExportConfig.__doc__)
     if config.verify is not None:
-        print_faults(Path(config.verify), password_file=config.password_file)
+        print_faults(Path(config.verify), config)
         return
     if config.diff is not None:
         old, new = map(Path, config.diff)
-        print(difference(old, new, out=config.out, password_file=config.password_file))
+        print(difference(old, new, config))
         return
     _require_possible(config)
     if config.run is None:
@@ -274,6 +307,8 @@ def _require_possible(config: ExportConfig) -> None:
     for name in ("k", "per_shard"):
         if getattr(config, name) < 1:
             raise InputError(f"{name} is {getattr(config, name)}; give 1 or more")
+    if config.store is not None:
+        raise InputError("--store is for --verify and --diff, and an export reads the graph of its run; leave it out")
     if config.bom and config.format != "csv":
         raise InputError(f"a byte order mark is for CSV files, and the format is {config.format}; leave out --bom")
     if config.rules and (config.edges == "related" or config.profiles):

@@ -60,17 +60,18 @@ class ShardFormat:
 
     def _read(self, file: Path) -> pl.DataFrame:
         if self.kind == "parquet":
-            return pl.read_parquet(file)
+            return pl.read_parquet(file, glob=False)
         types = {column.name: TYPES[column.type] for column in self.columns}
         if not file.stat().st_size:
             return pl.DataFrame(schema=types)
         if self.kind == "csv":
             # By name: given a schema, polars does not look at the header.
-            header = pl.read_csv(file, n_rows=0, infer_schema=False).columns
+            header = pl.read_csv(file, n_rows=0, infer_schema=False, glob=False).columns
             if header != list(types):
                 raise pl.exceptions.SchemaError(f"its columns are {', '.join(header)}")
-            return original_cells(pl.read_csv(file, schema=types))
-        return pl.read_ndjson(file, schema=types)
+            return original_cells(pl.read_csv(file, schema=types, glob=False))
+        # Of bytes: by its name, polars would take a folder with [ or * in it for a pattern.
+        return pl.read_ndjson(file.read_bytes(), schema=types)
 
 
 def _differences(found: Mapping[str, str], wanted: Mapping[str, str]) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 import shutil
 from collections import Counter
 from collections.abc import Iterable, Mapping
@@ -141,12 +142,42 @@ def whole_shards(folder: Path, plan: Mapping[str, Any], files: Iterable[str]) ->
     page = read_page(folder / MANIFEST)
     if page is not None:
         same = all(page.get(key) == value for key, value in plan.items())
-        notes = [note for note in page.get("shards", []) if isinstance(note, dict)] if same else []
+        notes = page.get("shards") if same else []
+        if not isinstance(notes, list) or not all(map(is_sound, notes)):
+            return {}
     else:
         same = read_page(folder / PLAN) == plan
-        notes = [read_page(folder / f"{file}.note") or {} for file in files] if same else []
-    wanted, known = set(files), [note for note in notes if note.keys() >= NOTE]
+        notes = [read_page(folder / f"{file}.note") for file in files] if same else []
+    wanted, known = set(files), [note for note in notes if is_sound(note)]
     return {note["file"]: note for note in known if note["file"] in wanted and is_whole(folder, note)}
+
+
+def is_count(value: object) -> bool:
+    """Return whether ``value`` is a whole number from 0 on that a table can hold."""
+    return type(value) is int and 0 <= value < 1 << 63
+
+
+def are_counts(value: object) -> bool:
+    """Return whether ``value`` says how many there are of each."""
+    return isinstance(value, dict) and all(map(is_count, value.values()))
+
+
+def is_sound(note: object) -> bool:
+    """Return whether ``note`` says of a shard what has to be said (:data:`NOTE`), each of its type.
+
+    Its file has a plain name, so that nothing outside the delivery's folder is read or written.
+    """
+    if not isinstance(note, dict) or not note.keys() >= NOTE:
+        return False
+    file = note["file"]
+    return (
+        isinstance(file, str)
+        and bool(re.fullmatch(r"part-[0-9]+\.[a-z]+", file))
+        and isinstance(note["sha256"], str)
+        and is_count(note["rows"])
+        and is_count(note["owners"])
+        and are_counts(note["left_out"])
+    )
 
 
 def is_whole(folder: Path, note: Mapping[str, Any]) -> bool:
@@ -154,7 +185,7 @@ def is_whole(folder: Path, note: Mapping[str, Any]) -> bool:
     try:
         with (folder / note["file"]).open("rb") as opened:
             return bool(hashlib.file_digest(opened, "sha256").hexdigest() == note["sha256"])
-    except FileNotFoundError:
+    except (FileNotFoundError, IsADirectoryError):
         return False
 
 
@@ -162,7 +193,7 @@ def read_page(file: Path) -> dict[str, Any] | None:
     """Return the object in a JSON file; None where there is none."""
     try:
         page = json.loads(file.read_text(encoding="utf-8"))
-    except (FileNotFoundError, NotADirectoryError, ValueError):
+    except (FileNotFoundError, NotADirectoryError, ValueError, RecursionError):
         return None
     return page if isinstance(page, dict) else None
 

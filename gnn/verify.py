@@ -4,22 +4,30 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import polars as pl
 
-from gnn.columns import ENDS, Ends, columns_of
+from gnn.columns import ENDS, Ends, Kind, columns_of
 from gnn.delivery import MANIFEST
-from gnn.shard_files import BrokenShardError, ShardFormat
-from gnn.shards import NOTE, is_whole, read_page, totals
-from kg.graph import GraphTables
+from gnn.shard_files import BrokenShardError, Format, ShardFormat
+from gnn.shards import are_counts, is_count, is_sound, is_whole, read_page, totals
+from kg.graph import GraphTables, RunRecord
 from kg.schema import SHARES
 from loaders.errors import InputError
 
 FACTS = {"kind", "run", "made_at", "store", "graph", "now", "repeat", "options", "columns", "rows", "shards"}
 """What the manifest of a delivery says, beside the number of owners and those left out."""
+
+LAST_MOMENT = 253_402_300_799
+"""The last second of the year 9999, the last that a date has a name for."""
+
+AGAIN = "delete the folder and export again with the same options"
+
+ROUNDING = 1e-12
+"""How far a probability may rise by rounding alone: it is read off a curve between two points."""
 
 AS_SUM = 1e-6
 """How far a weight may lie from the sum of its shares, which are of 32 bits."""
@@ -38,15 +46,26 @@ class Known:
     bought: pl.DataFrame
     """Pairs that no list may have: ``owner``, ``item``."""
 
+    graph: str
+    """Fingerprint of the graph."""
+
+    now: int
+    """The moment after its last purchase (seconds, UTC)."""
+
+    run: RunRecord | None
+    """What the store knows of the delivery's run."""
+
     @classmethod
-    def of(cls, tables: GraphTables, page: Mapping[str, Any]) -> Known:
-        """Return what ``tables`` say of the ids of the delivery with this manifest."""
+    def of(cls, tables: GraphTables, page: Mapping[str, Any], *, run: RunRecord | None) -> Known:
+        """Return what ``tables`` say of the ids of the delivery with this manifest, and the store of its ``run``."""
         products = tables.nodes["Product"]["id"]
         own = pl.DataFrame({"owner": products, "item": products})
+        graph, now = tables.fingerprint(), int(tables.edges["BOUGHT"]["at"].max() or 0) + 1  # type: ignore[arg-type]
         if page["kind"] == "related":
-            return cls(products, products, own)
+            return cls(products, products, own, graph, now=now, run=run)
         bought = tables.edges["BOUGHT"].filter(pl.col("at") < page["now"]).select(owner="source", item="target")
-        return cls(tables.nodes["User"]["id"], products, (bought.clear() if page["repeat"] else bought).unique())
+        bought = (bought.clear() if page["repeat"] else bought).unique()
+        return cls(tables.nodes["User"]["id"], products, bought, graph, now=now, run=run)
 
 
 def manifest_of(folder: Path) -> dict[str, Any]:
@@ -54,33 +73,54 @@ def manifest_of(folder: Path) -> dict[str, Any]:
     page = read_page(folder / MANIFEST)
     if page is None or "shards" not in page:
         raise InputError(f"{str(folder)!r} is no delivery of ranked edges: it has no {MANIFEST} that says so")
-    lacking = sorted(FACTS - page.keys())
-    if lacking or page["kind"] not in ENDS:
-        what = f"lacks {', '.join(lacking)}" if lacking else f"is of the kind {page['kind']!r}"
-        raise InputError(f"{str(folder / MANIFEST)!r} {what}, so it is not of this version; export again")
-    try:
-        ShardFormat.of_manifest(page)
-        notes_sound = all(
-            note.keys() >= NOTE and isinstance(note["file"], str) and isinstance(note["left_out"], dict)
-            and {type(note["rows"]), type(note["owners"]), *map(type, note["left_out"].values())} == {int}
-            for note in page["shards"]
-        )  # fmt: skip
-        called = ENDS[page["kind"]].owners
-        counts_sound = isinstance(page[called], int) and isinstance(page[f"{called}_left_out"], dict)
-        counts_sound &= isinstance(page["store"], str) and isinstance(page["now"], int)
-        counts_sound &= isinstance(page["options"]["k"], int)
-    except (AttributeError, KeyError, TypeError) as error:
+    if lacking := sorted(FACTS - page.keys()):
         raise InputError(
-            f"{str(folder / MANIFEST)!r} is not of this version ({type(error).__name__}: {error}); export again"
-        ) from error
-    if not (notes_sound and counts_sound):
-        raise InputError(f"{str(folder / MANIFEST)!r} says too little of its shards, or what cannot be; export again")
+            f"{str(folder / MANIFEST)!r} lacks {', '.join(lacking)}, so it is not of this version; {AGAIN}"
+        )
+    if wrong := [name for name, sound in _checks(page) if not sound]:
+        raise InputError(f"{str(folder / MANIFEST)!r} has {wrong[0]!r} that cannot be; {AGAIN}")
     return page
+
+
+def _checks(page: Mapping[str, Any]) -> Iterator[tuple[str, bool]]:
+    """Yield each entry of a manifest that has :data:`FACTS`, and whether it is of its type and in its range."""
+    kind: Kind = page["kind"]
+    options, shards = page["options"], page["shards"]
+    yield "kind", isinstance(kind, str) and kind in ENDS
+    for name in ("run", "made_at", "store", "graph"):
+        yield name, _is_text(page[name])
+    yield "repeat", isinstance(page["repeat"], bool)
+    yield "now", is_count(page["now"]) and 0 < page["now"] <= LAST_MOMENT
+    yield (
+        "options",
+        isinstance(options, dict)
+        and options.get("format") in get_args(Format)
+        and isinstance(options.get("bom"), bool)
+        and is_count(options.get("k"))
+        and options["k"] > 0,
+    )
+    yield "columns", isinstance(kind, str) and kind in ENDS and _are_columns(page["columns"], kind)
+    yield "rows", is_count(page["rows"])
+    yield "shards", isinstance(shards, list) and bool(shards) and all(map(is_sound, shards))
+    called = ENDS[kind].owners if isinstance(kind, str) and kind in ENDS else "users"
+    yield called, is_count(page.get(called))
+    yield f"{called}_left_out", are_counts(page.get(f"{called}_left_out"))
+
+
+def _is_text(value: object) -> bool:
+    """Return whether ``value`` is a text that a table or a path can hold: JSON may have halves of a character."""
+    return isinstance(value, str) and "\0" not in value and not any("\ud800" <= each <= "\udfff" for each in value)
+
+
+def _are_columns(columns: object, kind: Kind) -> bool:
+    boosts = (False, True) if kind == "bought" else (False,)
+    return columns in [[asdict(column) for column in columns_of(kind, boosted=boosted)] for boosted in boosts]
 
 
 def faults(folder: Path, page: Mapping[str, Any], known: Known) -> Iterator[str]:
     """Yield a sentence for each thing that is wrong with the delivery; one shard is in memory at a time."""
     yield from _manifest_faults(folder, page)
+    yield from _source_faults(page, known)
     ends, form = ENDS[page["kind"]], ShardFormat.of_manifest(page)
     last: str | None = None
     for note in page["shards"]:
@@ -110,10 +150,6 @@ def faults(folder: Path, page: Mapping[str, Any], known: Known) -> Iterator[str]
 
 def _manifest_faults(folder: Path, page: Mapping[str, Any]) -> Iterator[str]:
     called = ENDS[page["kind"]].owners
-    boosted = any(column["name"] == "boost" for column in page["columns"])
-    named = [(column.name, column.type) for column in columns_of(page["kind"], boosted=boosted)]
-    if [(column["name"], column["type"]) for column in page["columns"]] != named:
-        yield f"{MANIFEST} has other columns than a delivery of {page['kind']} edges"
     rows, owners, left_out = totals(page["shards"])
     if (page["rows"], page[called]) != (rows, owners):
         yield f"{MANIFEST} says {page['rows']} rows of {page[called]} {called}, and its shards have {rows} of {owners}"
@@ -127,6 +163,32 @@ def _manifest_faults(folder: Path, page: Mapping[str, Any]) -> Iterator[str]:
         yield f"{other} is in the folder and not in the manifest"
 
 
+def _source_faults(page: Mapping[str, Any], known: Known) -> Iterator[str]:
+    """Yield a sentence for each thing that the manifest says of the graph and the run, and that is not so."""
+    record = known.run
+    if record is None or record.made_at != page["made_at"]:
+        found = "none of it" if record is None else f"one made at {record.made_at}"
+        yield (
+            f"{MANIFEST} says that the run {page['run']!r} was made at {page['made_at']}, and the graph's store knows "
+            f"{found}"
+        )
+    elif record.repeat != page["repeat"]:
+        yield f"{MANIFEST} says that repeat is {page['repeat']}, and the run in the graph's store {record.repeat}"
+    if page["graph"] != known.graph:
+        yield f"the graph has changed since the delivery was made: {MANIFEST} has another fingerprint of it"
+        return
+    # A delivery knows all purchases of its graph.
+    if page["now"] != known.now:
+        yield f"{MANIFEST} says that now is {page['now']}, and the graph's purchases end before {known.now}"
+    if page["kind"] == "bought":
+        _, owners, left_out = totals(page["shards"])
+        if owners + sum(left_out.values()) != len(known.owners):
+            yield (
+                f"{MANIFEST} tells of {owners + sum(left_out.values())} users, with a list or left out, and the graph "
+                f"has {len(known.owners)}"
+            )
+
+
 def _row_faults(frame: pl.DataFrame, page: Mapping[str, Any], ends: Ends, known: Known, *, name: str) -> Iterator[str]:
     """Yield a sentence for each kind of wrong row, with their number and the first."""
     owner, item = pl.col(ends.owner), pl.col(ends.item)
@@ -134,8 +196,9 @@ def _row_faults(frame: pl.DataFrame, page: Mapping[str, Any], ends: Ends, known:
     bought = pairs.join(known.bought.with_columns(had=True), on=["owner", "item"], how="left", maintain_order="left")
     previous = owner.shift(1)
     wrong: dict[str, pl.Expr | pl.Series] = {
-        "are of another run": (pl.col("run") != page["run"]) | (pl.col("made_at") != page["made_at"]),
-        "lack an id or a rank": pl.any_horizontal(owner.is_null(), item.is_null(), pl.col("rank").is_null()),
+        "are of another run": pl.col("run").ne_missing(pl.lit(page["run"]))
+        | pl.col("made_at").ne_missing(pl.lit(page["made_at"])),
+        "lack what no row may lack": pl.any_horizontal(pl.col(name).is_null() for name in _NEVER_NULL[page["kind"]]),
         f"have a {ends.owner} that the graph does not know": ~owner.is_in(known.owners.implode()),
         f"have a {ends.item} that the graph does not know": ~item.is_in(known.items.implode()),
         "stand twice": pl.struct(ends.owner, ends.item).is_duplicated(),
@@ -143,7 +206,7 @@ def _row_faults(frame: pl.DataFrame, page: Mapping[str, Any], ends: Ends, known:
         "break the ranks 1, 2, 3 …": pl.col("rank") != pl.int_range(1, pl.len() + 1).over(ends.owner),
         f"have a rank above k, {page['options']['k']}": pl.col("rank") > page["options"]["k"],
         _HAD[page["kind"]]: bought["had"].fill_null(value=False),
-        **(_bought_faults(frame) if page["kind"] == "bought" else _related_faults()),
+        **(_bought_faults(frame, known) if page["kind"] == "bought" else _related_faults()),
     }
     for what, where in wrong.items():
         found = frame.filter(where)
@@ -156,12 +219,21 @@ def _row_faults(frame: pl.DataFrame, page: Mapping[str, Any], ends: Ends, known:
 _HAD = {"bought": "have a product that she had bought", "related": "relate a product to itself"}
 
 
-def _bought_faults(frame: pl.DataFrame) -> dict[str, pl.Expr | pl.Series]:
+_NEVER_NULL = {
+    "bought": ("user_id", "product_id", "rank", "filled"),
+    "related": ("product_id", "related_id", "rank", "weight", *SHARES, "near"),
+}
+
+
+def _bought_faults(frame: pl.DataFrame, known: Known) -> dict[str, pl.Expr | pl.Series]:
     score, filled, boost = (
         pl.col("score"),
         pl.col("filled"),
         pl.col("boost") if "boost" in frame.columns else pl.lit(1.0),
     )
+    # Where the shop's rules boost, the order is not that of the probability.
+    boosted = pl.lit("boost" in frame.columns)
+    rising = pl.col("probability") > pl.col("probability").shift(1).over("user_id") + ROUNDING
     ordered = pl.when(score > 0).then(score * boost).otherwise(score / boost)
     empty = ("score", "probability", "reason_kind", "reason_via", "reason_share")
     return {
@@ -171,6 +243,9 @@ def _bought_faults(frame: pl.DataFrame) -> dict[str, pl.Expr | pl.Series]:
         & pl.any_horizontal(pl.col(name).is_not_null() for name in empty),
         "stand behind a row that only fills the list": ~filled & filled.shift(1).over("user_id"),
         "have a score above that of the row before": ordered > ordered.shift(1).over("user_id"),
+        "have a probability above that of the row before": rising & ~boosted & ~filled,
+        "have a reason_kind that is no share of a weight": ~pl.col("reason_kind").is_in(SHARES),
+        "have a reason_via that is no product of the graph": ~pl.col("reason_via").is_in(known.items.implode()),
         "have a probability outside 0 to 1": ~pl.col("probability").is_between(0, 1),
     }
 

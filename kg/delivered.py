@@ -58,7 +58,7 @@ def delivered(folder: Path, *, run: RunRecord) -> Delivered:
         return Delivered(folder, page["run"], page["made_at"], now=int(page["now"]), files=files)
     except FileNotFoundError as error:
         raise InputError(f"no profiles in {str(folder)!r}; {_made_again(run)}") from error
-    except (ValueError, KeyError, TypeError) as error:
+    except (ValueError, KeyError, TypeError, OverflowError, RecursionError) as error:
         raise InputError(f"{str(folder / 'manifest.json')!r} is no manifest of profiles; {_made_again(run)}") from error
 
 
@@ -73,7 +73,7 @@ def delivered_table(folder: Path, name: str, *, run: RunRecord, columns: Sequenc
     if f"{name}.parquet" not in found.files:
         raise InputError(f"{str(folder)!r} lacks the table {name!r}; {_made_again(run)}")
     try:
-        frame = pl.read_parquet(folder / f"{name}.parquet")
+        frame = pl.read_parquet(folder / f"{name}.parquet", glob=False)
     except pl.exceptions.ComputeError as error:
         raise InputError(f"{name}.parquet in {str(folder)!r} is not whole; {_made_again(run)}") from error
     if missing := [column for column in columns if column not in frame.columns]:

@@ -19,8 +19,9 @@ from gnn.config import TrainConfig
 from gnn.export import ExportConfig, delivered_edges, export_run
 from gnn.run import RunFolder
 from gnn.train import train
+from gnn.verify import AGAIN
 from kg.schema import SHARES
-from kg.store import open_store
+from kg.store import GraphStore, open_store
 from loaders.errors import run_command
 from tests.gnn.test_bad_input import limit, refused, run
 
@@ -206,7 +207,7 @@ def test_what_the_commands_deliver_is_whole_and_a_broken_shard_is_found_and_made
     code, said, error = told(capsys, monkeypatch, "--verify", str(out))
     assert code == 2
     assert said.startswith("part-00001.parquet has another SHA-256 than the manifest says: it was cut short")
-    assert error == f"error: {str(out)!r} has 2 faults; export again with the same options\n"
+    assert error == f"error: {str(out)!r} has 2 faults; {AGAIN}\n"
     assert told(capsys, monkeypatch, *command)[0] == 0
     assert shard.read_bytes() == whole_bytes
     assert told(capsys, monkeypatch, "--verify", str(out))[0] == 0
@@ -319,3 +320,94 @@ def test_two_deliveries_are_compared_on_a_page_and_in_a_file(
         code, _, error = told(capsys, monkeypatch, "--diff", *pair)
         assert code == 2
         assert sentence in error
+
+
+@pytest.fixture
+def lists(place: Path, tmp_path: Path) -> Path:
+    """Return a delivery in two shards, in a folder whose name is a pattern to some libraries."""
+    out = tmp_path / "a[b]*?" / "lists"
+    config = ExportConfig(run="synthetic", k=3, out=str(out), to_graph=False, per_shard=100)
+    export_run(run_of(place), config)
+    return out
+
+
+def tamper(folder: Path, **values: object) -> None:
+    """Put these values into the manifest of a delivery."""
+    page = json.loads((folder / "manifest.json").read_text())
+    (folder / "manifest.json").write_text(json.dumps({**page, **values}))
+
+
+def test_no_password_goes_to_a_server_that_only_a_manifest_names(
+    place: Path,
+    lists: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    opened: list[str] = []
+
+    def open_noted(address: str, **_: object) -> GraphStore:
+        opened.append(address)
+        return open_store(f"ladybug:{place / 's.lbug'}", read_only=True)
+
+    monkeypatch.setattr(gnn.export, "open_store", open_noted)
+    evil, own = "neo4j://evil.example:7687", ["--runs", str(place / "runs")]
+    tamper(lists, store=evil)
+    for command in (["--verify", str(lists)], ["--diff", str(lists), str(lists)]):
+        for name in ("synthetic", "nobody", "..", "../x"):
+            tamper(lists, run=name)
+            code, _, error = told(capsys, monkeypatch, *command, *own)
+            assert code == 2
+            assert error == (
+                f"error: {str(lists / 'manifest.json')!r} names a server that no run {name!r} in {own[1]!r} has its "
+                "graph in; give the graph's address as --store\n"
+            )
+        assert opened == []
+        tamper(lists, run="synthetic")
+        assert told(capsys, monkeypatch, *command, *own, "--store", "neo4j://mine")[0] == 0
+        assert opened == ["neo4j://mine"]
+        opened.clear()
+    # A run in --runs that has its graph there vouches for the address.
+    vouching = lists.parent / "runs" / "synthetic"
+    vouching.mkdir(parents=True)
+    page = json.loads((place / "runs" / "synthetic" / "manifest.json").read_text())
+    (vouching / "manifest.json").write_text(json.dumps({**page, "store": evil}))
+    assert told(capsys, monkeypatch, "--verify", str(lists), "--runs", str(vouching.parent))[0] == 0
+    assert opened == [evil]
+
+
+@pytest.mark.parametrize("kind", ["parquet", "csv", "jsonl"])
+def test_a_folder_may_be_named_like_a_pattern(
+    place: Path, tmp_path: Path, kind: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    out = tmp_path / "[a]*?" / "lists"
+    assert told(capsys, monkeypatch, *words(place, out, "--format", kind))[0] == 0
+    assert told(capsys, monkeypatch, "--verify", str(out))[0] == 0
+
+
+def test_a_broken_delivery_is_not_compared(
+    lists: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shard = lists / "part-00001.parquet"
+    pl.read_parquet(shard, glob=False).head(5).write_parquet(shard)
+    code, _, error = told(capsys, monkeypatch, "--diff", str(lists), str(lists))
+    assert (code, error) == (
+        2,
+        f"error: {str(shard)!r} is not what its manifest says, by its SHA-256; "
+        "python -m gnn.export --verify says more\n",
+    )
+
+
+@pytest.mark.parametrize("shards", [None, 3, [None], [{}], "first name", [{"file": []}]])
+def test_of_a_manifest_that_cannot_be_nothing_is_kept(
+    place: Path, lists: Path, shards: object, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = contents(lists)
+    page = json.loads(before["manifest.json"])
+    if shards == "first name":
+        shards = [{**page["shards"][0], "file": ["part-00000.parquet"]}, page["shards"][1]]
+    tamper(lists, shards=shards)
+    own = ["--run", "synthetic", "--runs", str(place / "runs"), "--k", "3", "--per-shard", "100", "--no-to-graph"]
+    code, said, _ = told(capsys, monkeypatch, *own, "--out", str(lists))
+    assert code == 0
+    assert "as it was" not in said
+    assert contents(lists) == before
