@@ -18,7 +18,7 @@ from gnn.comparison import Benchmark, ModelRow
 from gnn.locks import is_locked, locked
 from gnn.metrics import PerUser
 from gnn.model import Model
-from gnn.run import program_commit, program_versions, put_in_place
+from gnn.run import program_commit, program_versions, put_in_place, real_place
 from gnn.tune import file_name
 from gnn.tuned import as_plain
 from loaders.errors import InputError
@@ -87,6 +87,7 @@ def working_folder(place: Path, *, config: Mapping[str, Any], facts: Mapping[str
 
     What is finished there, or in the place, is gone on with; raise if that is of other ``facts``.
     """
+    place = real_place(place)
     beside = place.with_name(f".{place.name}.part")
     if place.exists() and not beside.exists():
         if not (place / MANIFEST).exists():

@@ -128,7 +128,7 @@ class BoughtEdges:
     @property
     def most_rows(self) -> int:
         """How many edges there are at the most."""
-        return self.k * len(self.graph.users)
+        return self.k * (int(self.rules.users.sum()) if self.rules else len(self.graph.users))
 
     @property
     def owners(self) -> pl.Series:

@@ -6,26 +6,28 @@ import hashlib
 import io
 import json
 import shutil
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import polars as pl
 
-from gnn.run import put_in_place
+from gnn.run import put_in_place, real_place
 from loaders.errors import InputError
 
 MANIFEST = "manifest.json"
 
 
 @contextmanager
-def new_delivery(folder: Path, *, of: str, part: str) -> Iterator[Path]:
+def new_delivery(folder: Path, *, of: str, part: str, same: Mapping[str, Any]) -> Iterator[Path]:
     """Give a folder to write to, which takes the place of ``folder`` only when the block ends without an error.
 
-    ``part`` is the entry of the manifest by which an earlier delivery ``of`` this kind is known: anything else that is
-    at the place would be deleted, so it is refused.
+    ``part`` is the entry of the manifest by which an earlier delivery ``of`` this kind is known, and ``same`` what its
+    manifest must say: anything else that is at the place would be deleted, so it is refused.
     """
-    require_replaceable(folder, of=of, part=part)
+    folder = real_place(folder)
+    require_replaceable(folder, of=of, part=part, same=same)
     beside = folder.with_name(f".{folder.name}.part")
     shutil.rmtree(beside, ignore_errors=True)
     beside.mkdir(parents=True)
@@ -36,11 +38,33 @@ def new_delivery(folder: Path, *, of: str, part: str) -> Iterator[Path]:
         shutil.rmtree(beside, ignore_errors=True)
 
 
-def require_replaceable(folder: Path, *, of: str, part: str) -> None:
-    """Raise if there is something at ``folder`` that is no delivery ``of`` this kind (see :func:`new_delivery`)."""
-    if folder.exists() and not _is_delivery(folder, part) and (not folder.is_dir() or any(folder.iterdir())):
+def require_replaceable(
+    folder: Path, *, of: str, part: str, same: Mapping[str, Any], own: Collection[str] = ()
+) -> None:
+    """Raise if something at ``folder`` is no delivery ``of`` this kind, or not of it (see :func:`new_delivery`).
+
+    ``own`` are files that belong to such a delivery also where a broken manifest does not name them.
+    """
+    if not folder.exists() or (folder.is_dir() and not any(folder.iterdir())):
+        return
+    page = _page(folder, part)
+    if page is None:
         raise InputError(
             f"{str(folder)!r} is there and is no delivery of {of}, so it is not replaced; give another --out"
+        )
+    for key, value in same.items():
+        if page.get(key) != value:
+            raise InputError(
+                f"{str(folder)!r} holds a delivery whose {key} is {page.get(key)!r} and not {value!r}, so it is not "
+                "replaced; give another --out"
+            )
+    named = [each.get("file") for each in page[part] if isinstance(each, dict)]
+    kept = {MANIFEST, *(name for name in named if isinstance(name, str)), *own}
+    others = sorted(file.name for file in folder.iterdir() if file.name not in kept)
+    if others:
+        raise InputError(
+            f"{str(folder)!r} holds what is not of its delivery ({others[0]!r}, {len(others)} in all), so it is not "
+            "replaced; move that away, or give another --out"
         )
 
 
@@ -76,10 +100,10 @@ def write_manifest(folder: Path, page: dict[str, object]) -> None:
     (folder / MANIFEST).write_text(json.dumps(page, indent=2) + "\n", encoding="utf-8")
 
 
-def _is_delivery(folder: Path, part: str) -> bool:
-    """Return whether the manifest in ``folder`` is of such a delivery; the folder of a run has another."""
+def _page(folder: Path, part: str) -> dict[str, Any] | None:
+    """Return the manifest in ``folder`` if it is of such a delivery, else None; the folder of a run has another."""
     try:
         page = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
     except (OSError, ValueError, RecursionError):
-        return False
-    return isinstance(page, dict) and part in page
+        return None
+    return page if isinstance(page, dict) and isinstance(page.get(part), list) else None

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 from collections.abc import Iterator, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +18,7 @@ from gnn.diff import changes, page_of, require_comparable
 from gnn.preferences import user_preferences
 from gnn.profile_export import export_profiles
 from gnn.related_edges import RelatedEdges
-from gnn.run import Manifest, RunFolder
+from gnn.run import Manifest, RunFolder, program_commit, program_versions
 from gnn.shard_files import BrokenShardError, Format, ShardFormat
 from gnn.shards import Delivery, deliver_shards, is_whole
 from gnn.verify import AGAIN, Known, faults, manifest_of
@@ -30,6 +30,9 @@ from loaders.errors import InputError, run_command
 
 FOLDERS: dict[Kind, str] = {"bought": "ranked_edges", "related": "related_edges"}
 """Where a delivery is in the run's folder, unless another place is given."""
+
+RANKING = ("polars", "numpy", "scipy")
+"""Libraries that rank and write: another version of one may write other bytes."""
 
 
 @dataclass(frozen=True)
@@ -148,8 +151,11 @@ def deliver(
     else:
         edges = _bought_edges(graph, related, folder, manifest, now=now, config=config)
         rules = edges.rules.given if edges.rules else None
+        _require_everybody(edges, config)
+    versions = program_versions()
     plan: dict[str, Any] = {
         "kind": config.edges,
+        "program": {"commit": program_commit(), **{name: versions[name] for name in RANKING}},
         "run": manifest.run,
         "made_at": manifest.made_at,
         "model": folder.hash_of("model.safetensors"),
@@ -172,6 +178,15 @@ def deliver(
         called=ENDS[config.edges].owners,
         otherwise=f"the rules in {config.rules!r} leave no list at all; take some of them out" if rules else None,
     )
+
+
+def _require_everybody(edges: BoughtEdges, config: ExportConfig) -> None:
+    """Raise where the lists of some users would take the place of everybody's in the graph."""
+    if config.to_graph and edges.rules and not edges.rules.users.all():
+        raise InputError(
+            f"the rules in {config.rules!r} are for {int(edges.rules.users.sum())} of {len(edges.owners)} users, and "
+            "RECOMMENDED in the graph would be theirs alone; give --no-to-graph"
+        )
 
 
 def _bought_edges(
@@ -283,6 +298,7 @@ def difference(old: Path, new: Path, config: ExportConfig) -> str:
 def main() -> None:
     """Run the command line."""
     config = tyro.cli(ExportConfig, prog="python -m gnn.export", description=ExportConfig.__doc__)
+    _require_used(config)
     if config.verify is not None:
         print_faults(Path(config.verify), config)
         return
@@ -301,6 +317,30 @@ def main() -> None:
         print(explained_rules(folder, config))
         return
     print(delivery_text(export_run(folder, config), config))
+
+
+def _require_used(config: ExportConfig) -> None:
+    """Raise where an option is given that what is asked for does not look at."""
+    if config.out == "":
+        raise InputError("--out is empty; give a name, or leave it out")
+    allowed: tuple[str, ...]
+    if config.verify is not None:
+        task, allowed = "--verify", ("verify", "store", "runs", "password_file")
+    elif config.diff is not None:
+        task, allowed = "--diff", ("diff", "out", "store", "runs", "password_file")
+    elif config.profiles:
+        unused = ("edges", "fill", "per_shard")
+        task, allowed = "--profiles", tuple(each.name for each in fields(config) if each.name not in unused)
+    elif config.edges == "related":
+        task, allowed = "--edges related", tuple(each.name for each in fields(config) if each.name != "fill")
+    else:
+        return
+    given = [each for each in fields(config) if getattr(config, each.name) != each.default and each.name not in allowed]
+    if given:
+        words = " and ".join(
+            f"--{'no-' if each.default is True else ''}{each.name.replace('_', '-')}" for each in given
+        )
+        raise InputError(f"{task} makes no use of {words}; leave out the one or the other")
 
 
 def _require_possible(config: ExportConfig) -> None:

@@ -93,7 +93,7 @@ def profiles_of(folder: RunFolder, graph: Graph, learned: Learned, *, now: int) 
 
 def deliver_profiles(profiles: Profiles, *, folder: Path, manifest: Manifest, settings: Mapping[str, object]) -> None:
     """Write the tables and their manifest; the folder takes its place when all of it is there."""
-    with new_delivery(folder, of="profiles", part="profiles") as beside:
+    with new_delivery(folder, of="profiles", part="profiles", same={"run": manifest.run}) as beside:
         frames = {name: getattr(profiles, name) for name in TABLES}
         width = profiles.vectors.shape[1]
         vectors = pl.Series("vector", profiles.vectors, dtype=pl.Array(pl.Float32, width))

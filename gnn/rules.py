@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import math
+import reprlib
+import sys
+import textwrap
 from collections.abc import Hashable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -32,6 +35,22 @@ WORDS: Mapping[str, tuple[str, ...]] = {
 """What a file of rules may say → what may stand below it; the rules hold in this order."""
 
 ANSWER = "see docs/delivery.md for what a file of rules may say"
+
+
+LARGEST = sys.float_info.max
+MOST_COUNTED = 10**9
+
+_SHORT = reprlib.Repr()
+_SHORT.maxstring = _SHORT.maxother = _SHORT.maxlong = 80
+_SHORT.maxlevel = 2
+
+
+def _shown(value: object) -> str:
+    """Return a value of the file for an error, cut where it is long."""
+    try:
+        return _SHORT.repr(value)
+    except ValueError:  # Python writes no whole number of thousands of digits.
+        return "a very long number"
 
 
 @dataclass(frozen=True)
@@ -76,47 +95,54 @@ class _Check:
     def ids(self, where: str, value: object, known: pl.Series, called: str) -> list[str]:
         """Return the ids in a list; each that is none, or that the graph does not know, is a fault."""
         if not isinstance(value, list):
-            self.faults.append(f"{where} is {value!r}; give a list of ids")
+            self.faults.append(f"{where} is {_shown(value)}; give a list of ids")
             return []
         kept, names = [], set(known)
         for each in value:
             if not isinstance(each, str):
-                self.faults.append(f"{where} has {each!r}, which is no text; put ids in quotes")
+                self.faults.append(f"{where} has {_shown(each)}, which is no text; put ids in quotes")
             elif each not in names:
-                self.faults.append(f"{where} has {each!r}, and the graph knows no such {called}")
+                self.faults.append(f"{where} has {_shown(each)}, and the graph knows no such {called}")
             else:
                 kept.append(each)
         return kept
 
-    def number(self, where: str, value: object, *, least: float, most: float = math.inf) -> float | None:
-        """Return a number between the two; else that is a fault."""
+    def number(self, where: str, value: object, *, least: float, most: float = LARGEST) -> float | None:
+        """Return a finite number between the two; else that is a fault."""
         if isinstance(value, bool) or not isinstance(value, int | float) or not least <= value <= most:
-            upto = " on" if math.isinf(most) else f" to {most:g}"
-            self.faults.append(f"{where} is {value!r}; give a number from {least:g}{upto}")
+            upto = " on" if most == LARGEST else f" to {most:g}"
+            self.faults.append(f"{where} is {_shown(value)}; give a number from {least:g}{upto}")
             return None
         return float(value)
 
     def count(self, where: str, value: object) -> int | None:
         """Return a whole number from 1 on; else that is a fault."""
         if isinstance(value, bool) or not isinstance(value, int) or value < 1:
-            self.faults.append(f"{where} is {value!r}; give a whole number from 1 on")
+            self.faults.append(f"{where} is {_shown(value)}; give a whole number from 1 on")
+            return None
+        if value > MOST_COUNTED:
+            self.faults.append(f"{where} is {_shown(value)}; give a whole number from 1 to {MOST_COUNTED}")
             return None
         return value
 
     def part(self, where: str, value: object, words: tuple[str, ...]) -> dict[str, Any]:
-        """Return a mapping that has these words and no others; else that is a fault."""
+        """Return a mapping that has some of these words and no others; else that is a fault."""
         if not isinstance(value, dict):
-            self.faults.append(f"{where} is {value!r}; give {', '.join(words)} below it")
+            self.faults.append(f"{where} is {_shown(value)}; give {', '.join(words)} below it")
             return {}
+        if not value:
+            self.faults.append(f"{where} is empty; give {', '.join(words)} below it, or leave it out")
         for word in value:
             if word not in words:
-                self.faults.append(f"{where} has {word!r}, which is none of {', '.join(words)}")
+                self.faults.append(f"{where} has {_shown(word)}, which is none of {', '.join(words)}")
         return {word: each for word, each in value.items() if word in words}
 
     def file_of_ids(self, where: str, value: object, column: str) -> pl.Series:
         """Return the ids in a column of a CSV whose path is relative to the file of rules."""
         if not isinstance(value, str) or not (self.file.parent / value).is_file():
-            self.faults.append(f"{where} is {value!r}; give the path of a CSV, from the folder of {self.file.name}")
+            self.faults.append(
+                f"{where} is {_shown(value)}; give the path of a CSV, from the folder of {self.file.name}"
+            )
             return pl.Series([], dtype=pl.String)
         frame = read_csv(self.file.parent / value, core=(column,))
         if column not in frame.columns:
@@ -165,9 +191,13 @@ class _Loader(yaml.SafeLoader):
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, Any]:  # noqa: FBT001, FBT002
         keys = [self.construct_object(key) for key, _ in node.value]
+        known: set[Hashable] = set()
         for key in keys:
-            if keys.count(key) > 1:
-                raise yaml.constructor.ConstructorError(None, None, f"{key!r} stands twice", node.start_mark)
+            # A list cannot be a key: that is told by YAML itself, below.
+            if isinstance(key, Hashable):
+                if key in known:
+                    raise yaml.constructor.ConstructorError(None, None, f"{_shown(key)} stands twice", node.start_mark)
+                known.add(key)
         return super().construct_mapping(node, deep=deep)
 
 
@@ -175,9 +205,18 @@ def _page(file: Path, content: bytes, check: _Check) -> dict[str, Any]:
     try:
         page = yaml.load(content, Loader=_Loader)  # noqa: S506
     except (yaml.YAMLError, UnicodeDecodeError) as error:
-        reason = " ".join(str(error).split())
+        reason = textwrap.shorten(str(error), 300, placeholder=" …")
         raise InputError(f"{str(file)!r} is no YAML ({reason}); {ANSWER}") from error
-    if page is None:
+    except RecursionError as error:
+        raise InputError(f"{str(file)!r} has parts within parts beyond all measure; {ANSWER}") from error
+    except (AttributeError, KeyError, OverflowError, ValueError) as error:
+        # What YAML takes for a date, a number or a truth value and Python does not: 2024-13-01, !!bool maybe.
+        reason = textwrap.shorten(str(error), 300, placeholder=" …")
+        raise InputError(
+            f"{str(file)!r} has an entry that looks like a date or a number and is none ({reason}); put quotes around "
+            "ids"
+        ) from error
+    if page is None or page == {}:
         raise InputError(f"{str(file)!r} has no rule in it; {ANSWER}")
     return check.part("the file", page, tuple(WORDS))
 
@@ -200,6 +239,8 @@ def _removed_by(
     removes: dict[str, Bool[np.ndarray, " nodes"]] = {}
     if "block" in page:
         for kind, ids in check.part("block", page["block"], NAMED).items():
+            if ids == []:
+                check.faults.append(f"block.{kind} is empty; give ids, or leave it out")
             kept = check.ids(f"block.{kind}", ids, _known(graph, kind), _called(kind))
             removes[f"block {kind}"] = _members(graph, kind, kept)
     if "in_stock" in page:
@@ -227,8 +268,10 @@ def _boost(page: Mapping[str, Any], check: _Check, products: Int[np.ndarray, " p
     if "boost" in page:
         for kind, factors in check.part("boost", page["boost"], NAMED).items():
             if not isinstance(factors, dict):
-                check.faults.append(f"boost.{kind} is {factors!r}; give ids and their factors below it")
+                check.faults.append(f"boost.{kind} is {_shown(factors)}; give ids and their factors below it")
                 continue
+            if not factors:
+                check.faults.append(f"boost.{kind} is empty; give ids and their factors below it, or leave it out")
             for each in check.ids(f"boost.{kind}", list(factors), _known(check.graph, kind), _called(kind)):
                 number = check.number(f"boost.{kind}.{each}", factors[each], least=0.001, most=1000.0)
                 factor[_members(check.graph, kind, [each])] *= number or 1.0
@@ -245,7 +288,9 @@ def _caps(page: Mapping[str, Any], check: _Check, products: Int[np.ndarray, " pr
         kinds.append(("at_most brand", graph.has_brand, check.count("at_most.brand", given["brand"])))
     if "category" in given:
         part = check.part("at_most.category", given["category"], ("level", "products"))
-        level, most = (check.count(f"at_most.category.{word}", part.get(word)) for word in ("level", "products"))
+        level, most = (
+            check.count(f"at_most.category.{word}", part.get(word)) if part else None for word in ("level", "products")
+        )
         of_level = np.flatnonzero(graph.categories["level"].to_numpy() == level)
         if level is not None and not len(of_level):
             check.faults.append(f"at_most.category.level is {level}, and the graph has no category of that level")

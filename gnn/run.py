@@ -305,7 +305,7 @@ class RunFolder:
 @contextmanager
 def new_run(config: TrainConfig, name: str) -> Iterator[RunFolder]:
     """Give a folder to write a run to; it takes its place among the runs only when the block ends without an error."""
-    place = Path(config.runs) / name
+    place = real_place(Path(config.runs) / name)
     _require_replaceable(place, config)
     place.parent.mkdir(parents=True, exist_ok=True)
     # A folder of its own for each process, so that two runs of one name do not write into each other's.
@@ -323,12 +323,24 @@ def new_run(config: TrainConfig, name: str) -> Iterator[RunFolder]:
 
 def put_in_place(beside: Path, place: Path) -> None:
     """Move the finished folder ``beside`` to ``place``; an old one there is deleted only after the new one is in."""
+    place = real_place(place)
     old = place.with_name(f".{place.name}.old")
     shutil.rmtree(old, ignore_errors=True)
     if place.exists():
         place.rename(old)
     beside.rename(place)
     shutil.rmtree(old, ignore_errors=True)
+
+
+def real_place(place: Path) -> Path:
+    """Return ``place`` without links and dots, so that what is made beside it is on the same disk and has a name."""
+    try:
+        real = place.resolve()
+    except (OSError, RuntimeError) as error:
+        raise InputError(f"{str(place)!r} is a link that leads round in a circle; give another folder") from error
+    if not real.name:
+        raise InputError(f"{str(place)!r} has no name of its own; give a folder below it")
+    return real
 
 
 def program_commit() -> str | None:

@@ -18,7 +18,7 @@ from tqdm import tqdm
 from gnn.columns import Column
 from gnn.delivery import MANIFEST, require_replaceable, write_manifest, write_whole
 from gnn.locks import only_process
-from gnn.run import put_in_place
+from gnn.run import put_in_place, real_place
 from gnn.shard_files import ShardFormat
 from loaders.errors import InputError
 
@@ -106,15 +106,19 @@ def deliver_shards(
     another one never: whatever changes a byte has to be in it. ``called`` is what the manifest calls the owners;
     ``otherwise`` is said, and nothing delivered, where there is no row.
     """
-    plan = json.loads(json.dumps(plan))
+    plan, folder = json.loads(json.dumps(plan)), real_place(folder)
     folder.parent.mkdir(parents=True, exist_ok=True)
     taken = f"another export writes to {str(folder)!r}; wait for it, or give another --out"
     with only_process(folder.with_name(f".{folder.name}.lock"), otherwise=taken):
-        require_replaceable(folder, of="ranked edges", part="shards")
         starts = range(0, len(edges.owners), per_shard)
         files = {f"part-{number:05d}.{form.kind}": start for number, start in enumerate(starts)}
+        same = {key: plan.get(key) for key in ("kind", "run")}
+        require_replaceable(folder, of="ranked edges", part="shards", same=same, own=files)
         there = whole_shards(folder, plan, files)
         if files.keys() == there.keys() and read_page(folder / MANIFEST) == _page(plan, there, files, called):
+            # What a command that was killed left; nobody goes on with it.
+            for ending in ("part", "old"):
+                shutil.rmtree(folder.with_name(f".{folder.name}.{ending}"), ignore_errors=True)
             return _delivery(folder, there, edges, made=0)
         beside = _begun(folder, plan, there)
         notes = whole_shards(beside, plan, files)

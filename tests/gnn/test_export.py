@@ -6,9 +6,12 @@ import hashlib
 import json
 import os
 import random
+import shutil
 import subprocess
 import sys
+from importlib.metadata import version
 from pathlib import Path
+from types import SimpleNamespace
 
 import polars as pl
 import pytest
@@ -17,12 +20,12 @@ from polars.testing import assert_frame_equal
 import gnn.export
 from gnn.config import TrainConfig
 from gnn.export import ExportConfig, delivered_edges, export_run
-from gnn.run import RunFolder
+from gnn.run import RunFolder, program_commit, program_versions
 from gnn.train import train
 from gnn.verify import AGAIN
 from kg.schema import SHARES
 from kg.store import GraphStore, open_store
-from loaders.errors import run_command
+from loaders.errors import InputError, run_command
 from tests.gnn.test_bad_input import limit, refused, run
 
 ROOT = Path(__file__).parents[2]
@@ -192,7 +195,7 @@ def test_what_the_commands_deliver_is_whole_and_a_broken_shard_is_found_and_made
 ) -> None:
     trained = str(place / "runs" / "synthetic" / "ranked_edges")
     assert told(capsys, monkeypatch, "--verify", trained)[:2] == (0, f"whole: 1600 rows in 1 shards in {trained}\n")
-    for number, more in enumerate((["--format", "csv", "--bom"], ["--format", "jsonl", "--k", "150"], ["--no-fill"])):
+    for number, more in enumerate((["--format", "csv", "--bom"], ["--format", "jsonl", "--k", "150"], ["--k", "3"])):
         for edges in ("bought", "related"):
             out = tmp_path / f"{edges}{number}"
             own = ["--run", "synthetic", "--runs", str(place / "runs"), "--no-to-graph", "--out", str(out), *more]
@@ -219,6 +222,22 @@ def test_what_the_commands_deliver_is_whole_and_a_broken_shard_is_found_and_made
         ([], "nothing to export; give --run NAME, or --verify FOLDER to check what was exported"),
         (["--run", "x", "--per-shard", "0"], "per_shard is 0; give 1 or more"),
         (["--run", "x", "--bom"], "a byte order mark is for CSV files, and the format is parquet; leave out --bom"),
+        (["--run", "x", "--out", ""], "--out is empty; give a name, or leave it out"),
+        (["--verify", "a", "--diff", "b", "c"], "--verify makes no use of --diff; leave out the one or the other"),
+        (["--verify", "a", "--k", "5"], "--verify makes no use of --k; leave out the one or the other"),
+        (["--verify", "a", "--out", "b"], "--verify makes no use of --out; leave out the one or the other"),
+        (
+            ["--diff", "a", "b", "--run", "x", "--rules", "r", "--no-fill"],
+            "--diff makes no use of --run and --rules and --no-fill; leave out the one or the other",
+        ),
+        (
+            ["--run", "x", "--edges", "related", "--no-fill"],
+            "--edges related makes no use of --no-fill; leave out the one or the other",
+        ),
+        (
+            ["--run", "x", "--profiles", "--edges", "related", "--no-fill", "--per-shard", "5"],
+            "--profiles makes no use of --edges and --no-fill and --per-shard; leave out the one or the other",
+        ),
         (["--verify", "nowhere"], "'nowhere' is no delivery of ranked edges: it has no manifest.json that says so"),
     ],
 )
@@ -285,6 +304,49 @@ def test_rules_that_leave_no_list_deliver_nothing(
     assert code == 2
     assert error.startswith(f"error: the rules in {str(tmp_path / 'rules.yaml')!r} leave no list at all; take some of ")
     assert [file.name for file in tmp_path.iterdir()] == ["rules.yaml"]
+
+
+def test_another_program_makes_all_shards_again(place: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    config = ExportConfig(run="synthetic", k=3, per_shard=100, out=str(tmp_path / "out"), to_graph=False)
+    assert [export_run(run_of(place), config).made for _ in range(2)] == [2, 0]
+    page = json.loads((tmp_path / "out" / "manifest.json").read_text())
+    assert page["program"] == {
+        "commit": program_commit(),
+        **{name: version(name) for name in ("polars", "numpy", "scipy")},
+    }
+    with monkeypatch.context() as patch:
+        patch.setattr(gnn.export, "program_commit", lambda: "another")
+        assert export_run(run_of(place), config).made == 2
+    for name in ("polars", "numpy", "scipy"):
+        with monkeypatch.context() as patch:
+            patch.setattr(gnn.export, "program_versions", lambda name=name: {**program_versions(), name: "another"})
+            assert export_run(run_of(place), config).made == 2
+
+
+def test_some_users_alone_are_not_written_in_place_of_everybody(place: Path, tmp_path: Path) -> None:
+    (tmp_path / "rules.yaml").write_text("only_users: [u003, u150]\n")
+    rules = str(tmp_path / "rules.yaml")
+    address = f"ladybug:{place / 's.lbug'}"
+    with open_store(address, read_only=True) as store:
+        before = store.read_results("RECOMMENDED", "synthetic")
+    with pytest.raises(
+        InputError, match=r"are for 2 of 200 users, and RECOMMENDED in the graph .*; give --no-to-graph"
+    ):
+        export_run(run_of(place), ExportConfig(run="synthetic", k=3, out=str(tmp_path / "out"), rules=rules))
+    with open_store(address, read_only=True) as store:
+        assert_frame_equal(store.read_results("RECOMMENDED", "synthetic"), before)
+    assert not (tmp_path / "out").exists()
+
+
+def test_only_the_lists_of_the_users_of_the_rules_need_room(
+    place: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "rules.yaml").write_text("only_users: [u003, u150]\n")
+    # Two lists of three rows of twelve bytes.
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: SimpleNamespace(free=2 * 3 * 12))
+    rules = str(tmp_path / "rules.yaml")
+    config = ExportConfig(run="synthetic", k=3, out=str(tmp_path / "out"), to_graph=False, rules=rules)
+    assert export_run(run_of(place), config).rows == 6
 
 
 def test_only_these_users_get_lists(place: Path, tmp_path: Path) -> None:

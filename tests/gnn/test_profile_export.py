@@ -102,6 +102,20 @@ def test_a_folder_of_something_else_is_not_replaced(folder: RunFolder, tmp_path:
     assert (tmp_path / "letters.txt").read_text() == "dear"
 
 
+def test_profiles_of_another_run_and_files_of_a_person_are_not_replaced(folder: RunFolder, tmp_path: Path) -> None:
+    place = tmp_path / "profiles"
+    export_profiles(folder, out=str(place), to_graph=False, password_file=None)
+    (place / "notes.txt").write_text("mine")
+    with pytest.raises(InputError, match=r"holds what is not of its delivery \('notes.txt', 1 in all\), so it is not"):
+        export_profiles(folder, out=str(place), to_graph=False, password_file=None)
+    assert (place / "notes.txt").read_text() == "mine"
+    (place / "notes.txt").unlink()
+    page = json.loads((place / "manifest.json").read_text(encoding="utf-8"))
+    (place / "manifest.json").write_text(json.dumps({**page, "run": "another"}))
+    with pytest.raises(InputError, match="whose run is 'another' and not 'synthetic', so it is not replaced"):
+        export_profiles(folder, out=str(place), to_graph=False, password_file=None)
+
+
 def test_a_delivery_that_fails_leaves_the_old_one(
     folder: RunFolder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

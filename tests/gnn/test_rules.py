@@ -8,13 +8,14 @@ from typing import Any
 import numpy as np
 import polars as pl
 import pytest
+import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gnn.caps import NO_GROUP, Caps
 from gnn.ranking import NOBODY
 from gnn.ruled import removals, ruled_lists
-from gnn.rules import Rules, read_rules
+from gnn.rules import Rules, _Loader, read_rules
 from kg.graph import Graph
 from loaders.errors import InputError
 from loaders.tables import check_shop
@@ -131,6 +132,25 @@ def test_boosts_multiply_and_groups_are_those_of_brand_and_level(graph: Graph, t
             "at_most.category.level is 3, and the graph has no category of that level",
         ]),
         ("block: {categories: [Hair, Body]}", ["leaves none of the 6 ranked products; take some of its rules out"]),
+        ("block: {products: [2024-13-01]}", ["(month must be in 1..12); put quotes around ids"]),
+        ("block: {products: [2024-12-01]}", [
+            "block.products has datetime.date(2024, 12, 1), which is no text; put ids in quotes"
+        ]),
+        ("block: {products: !!bool maybe}", ["put quotes around ids"]),
+        ("block: " + "[" * 5000, ["has parts within parts beyond all measure"]),
+        ("? [a]\n: 1", ["is no YAML (while constructing a mapping"]),
+        ("price: {to: .inf}", ["price.to is inf; give a number from 0 on"]),
+        ("price: {from: .nan}", ["price.from is nan; give a number from 0 on"]),
+        ("price: {from: 1" + "0" * 400 + "}", ["; give a number from 0 on"]),
+        ("boost: {brands: {Oasis: .inf}}", ["boost.brands.Oasis is inf; give a number from 0.001 to 1000"]),
+        ("at_most: {brand: 10000000000000000000000}", ["give a whole number from 1 to 1000000000"]),
+        ("at_most: {brand: 0x" + "f" * 5000 + "}", ["is a very long number; give a whole number from 1 to 1000000000"]),
+        ("{}", ["has no rule in it"]),
+        ("block: {}", ["block is empty; give products, brands, categories below it, or leave it out"]),
+        ("block: {brands: []}", ["block.brands is empty; give ids, or leave it out"]),
+        ("price: {}", ["price is empty; give from, to below it, or leave it out"]),
+        ("boost: {brands: {}}", ["boost.brands is empty; give ids and their factors below it, or leave it out"]),
+        ("at_most: {category: {}}", ["at_most.category is empty; give level, products below it, or leave it out"]),
         ("only_users: []", ["leaves no user; take only_users out, or give at least one"]),
     ],
 )  # fmt: skip
@@ -144,6 +164,45 @@ def test_a_wrong_file_is_told_in_a_sentence_for_each_fault(
     assert len(lines[1:] or lines) == len(sentences)
     for sentence in sentences:
         assert sentence in str(told.value)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        f"block: {'x' * 100_000}",
+        f"block: {{products: [{'x' * 100_000}]}}",
+        f"{'x' * 900}: 1",
+        f"price: {{to: [{'1, ' * 10_000}]}}",
+        # An alias of aliases: written out it would have 10 ** 9 entries.
+        "block: {brands: [&a0 [x]" + "".join(f", &a{n} [{f'*a{n - 1}, ' * 10}]" for n in range(1, 10)) + "]}",
+    ],
+)  # fmt: skip
+def test_a_long_value_is_cut_where_it_is_told(graph: Graph, tmp_path: Path, text: str) -> None:
+    with pytest.raises(InputError) as told:
+        rules_of(text, graph, tmp_path)
+    assert max(len(line) for line in str(told.value).splitlines()) < 400
+
+
+def test_many_keys_are_read_in_linear_time() -> None:
+    class Counted(str):
+        compared = 0
+
+        def __eq__(self, other: object) -> bool:
+            Counted.compared += 1
+            return str.__eq__(self, other)
+
+        __hash__ = str.__hash__
+
+    def counted(_: object, node: yaml.ScalarNode) -> Counted:
+        return Counted(node.value)
+
+    class Loader(_Loader):
+        pass
+
+    Loader.add_constructor("tag:yaml.org,2002:str", counted)
+    found = yaml.load("{" + ", ".join(f"k{number}: 1" for number in range(300)) + "}", Loader=Loader)  # noqa: S506
+    assert len(found) == 300
+    assert Counted.compared < 3000
 
 
 def test_a_least_probability_needs_probabilities(graph: Graph, tmp_path: Path) -> None:

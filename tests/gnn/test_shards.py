@@ -18,7 +18,7 @@ import pytest
 
 from gnn.columns import Column
 from gnn.locks import only_process
-from gnn.shard_files import Format, ShardFormat
+from gnn.shard_files import ShardFormat
 from gnn.shards import Delivery, Shard, deliver_shards
 from loaders.errors import InputError
 
@@ -47,12 +47,12 @@ class TenLists:
         return Shard(edges, owners=len(users), left_out={"bought nothing": stop - start - len(users)})
 
 
-def deliver(folder: Path, edges: TenLists | None = None, *, kind: Format = "csv", **plan: Any) -> Delivery:
+def deliver(folder: Path, edges: TenLists | None = None, **plan: Any) -> Delivery:
     return deliver_shards(
         edges or TenLists(),
         folder,
         plan={**PLAN, **plan},
-        form=ShardFormat(COLUMNS, kind),
+        form=ShardFormat(COLUMNS, "csv"),
         per_shard=3,
         called="users",
     )
@@ -125,7 +125,7 @@ def test_killed_before_any_change_of_the_disk_it_goes_on_to_the_same_bytes(
 
 
 def test_a_kill_while_a_delivery_is_replaced_ends_in_the_new_one(tmp_path: Path, whole: dict[str, bytes]) -> None:
-    deliver(tmp_path / "old" / "out", run="zeroth")
+    deliver(tmp_path / "old" / "out", made_at="earlier")
     with pytest.MonkeyPatch.context() as patch:
         shutil.copytree(tmp_path / "old", tmp_path / "counted")
         changes = moments(patch, last=None)
@@ -166,8 +166,8 @@ def test_a_broken_shard_is_made_again_alone(tmp_path: Path, whole: dict[str, byt
 
 @pytest.mark.parametrize(
     "change",
-    [{"run": "second"}, {"options": {**PLAN["options"], "k": 3}}],
-    ids=["run", "options"],  # type: ignore[dict-item]
+    [{"made_at": "later"}, {"program": {"numpy": "3"}}, {"options": {**PLAN["options"], "k": 3}}],
+    ids=["made_at", "program", "options"],  # type: ignore[dict-item]
 )
 def test_shards_of_another_plan_are_never_mixed_in(tmp_path: Path, change: dict[str, Any]) -> None:
     with pytest.MonkeyPatch.context() as patch:
@@ -197,6 +197,81 @@ def test_a_manifest_that_is_none_or_lies_does_not_stop_the_export(
         manifest.write_text(page)
         with pytest.raises(InputError, match="is there and is no delivery of ranked edges, so it is not replaced"):
             deliver(tmp_path / "here" / "out")
+
+
+@pytest.mark.parametrize("name", ["notes.txt", "part-00007.csv", "more/notes.txt"])
+def test_a_file_of_a_person_in_a_delivery_is_never_deleted(tmp_path: Path, name: str) -> None:
+    deliver(tmp_path / "out")
+    (tmp_path / "out" / name).parent.mkdir(exist_ok=True)
+    (tmp_path / "out" / name).write_text("mine")
+    before = contents(tmp_path)
+    first = name.split("/", maxsplit=1)[0]
+    with pytest.raises(InputError, match=rf"holds what is not of its delivery \('{first}', 1 in all\), so it is not"):
+        deliver(tmp_path / "out", made_at="later")
+    assert contents(tmp_path) == before
+
+
+@pytest.mark.parametrize("change", [{"run": "second"}, {"kind": "related"}])
+def test_a_delivery_of_another_run_or_kind_is_not_replaced(tmp_path: Path, change: dict[str, str]) -> None:
+    deliver(tmp_path / "out")
+    before = contents(tmp_path)
+    (key,) = change
+    with pytest.raises(InputError, match=f"holds a delivery whose {key} is .*, so it is not replaced; give another"):
+        deliver(tmp_path / "out", **change)
+    assert contents(tmp_path) == before
+
+
+@pytest.mark.parametrize("page", ['["shards"]', '{"shards": 3}', '{"shards": {}}', "[" * 100_000])
+def test_what_only_speaks_of_shards_is_no_delivery(tmp_path: Path, page: str) -> None:
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / "manifest.json").write_text(page)
+    with pytest.raises(InputError, match="is there and is no delivery of ranked edges, so it is not replaced"):
+        deliver(tmp_path / "out")
+
+
+@pytest.mark.parametrize("known", [True, False])
+def test_a_link_stays_and_the_folder_that_it_names_is_delivered(
+    tmp_path: Path, whole: dict[str, bytes], *, known: bool
+) -> None:
+    (tmp_path / "disk").mkdir()
+    (tmp_path / "here").mkdir()
+    if known:
+        deliver(tmp_path / "disk" / "out", made_at="earlier")
+    link = tmp_path / "here" / "link"
+    link.symlink_to(tmp_path / "disk" / "out")
+    deliver(link)
+    assert link.is_symlink()
+    assert contents(tmp_path / "disk") == whole
+    assert [file.name for file in (tmp_path / "here").iterdir()] == ["link"]
+
+
+def test_the_folder_in_which_one_stands_can_be_delivered_to(
+    tmp_path: Path, whole: dict[str, bytes], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "here" / "out").mkdir(parents=True)
+    monkeypatch.chdir(tmp_path / "here" / "out")
+    assert deliver(Path()).folder == tmp_path / "here" / "out"
+    monkeypatch.chdir(tmp_path)
+    assert contents(tmp_path / "here") == whole
+
+
+def test_a_place_without_a_name_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "round").symlink_to(tmp_path / "round")
+    with pytest.raises(InputError, match="'/' has no name of its own; give a folder below it"):
+        deliver(Path("/"))
+    with pytest.raises(InputError, match="is a link that leads round in a circle; give another folder"):
+        deliver(tmp_path / "round")
+
+
+def test_what_killed_commands_left_is_gone_also_where_nothing_is_to_be_made(tmp_path: Path) -> None:
+    deliver(tmp_path / "out")
+    before = contents(tmp_path)
+    for left in (".out.part", ".out.old"):
+        (tmp_path / left).mkdir()
+        (tmp_path / left / "plan.json").write_text("{}")
+    assert deliver(tmp_path / "out").made == 0
+    assert contents(tmp_path) == before
+    assert [file.name for file in tmp_path.iterdir()] == ["out"]
 
 
 def test_a_manifest_whose_counts_lie_is_put_right(tmp_path: Path, whole: dict[str, bytes]) -> None:
