@@ -212,7 +212,7 @@ def test_a_file_of_a_person_in_a_delivery_is_never_deleted(tmp_path: Path, name:
 
 
 @pytest.mark.parametrize("change", [{"run": "second"}, {"kind": "related"}])
-def test_a_delivery_of_another_run_or_kind_is_not_replaced(tmp_path: Path, change: dict[str, str]) -> None:
+def test_a_delivery_of_another_run_or_kind_is_not_replaced(tmp_path: Path, change: dict[str, Any]) -> None:
     deliver(tmp_path / "out")
     before = contents(tmp_path)
     (key,) = change
