@@ -116,8 +116,8 @@ def deliver_shards(
         there = whole_shards(folder, plan, files)
         if files.keys() == there.keys() and read_page(folder / MANIFEST) == _page(plan, there, files, called):
             # What a command that was killed left; nobody goes on with it.
-            for left in ("part", "old"):
-                shutil.rmtree(folder.with_name(f".{folder.name}.{left}"), ignore_errors=True)
+            for end in ("part", "old"):
+                shutil.rmtree(folder.with_name(f".{folder.name}.{end}"), ignore_errors=True)
             return _delivery(folder, there, edges, made=0)
         beside = _begun(folder, plan, there)
         notes = whole_shards(beside, plan, files)
