@@ -193,11 +193,11 @@ def test_many_keys_are_read_in_linear_time() -> None:
 
         __hash__ = str.__hash__
 
-    def counted(_: object, node: yaml.ScalarNode) -> Counted:
-        return Counted(node.value)
-
     class Loader(_Loader):
         pass
+
+    def counted(_: Loader, node: yaml.ScalarNode) -> Counted:
+        return Counted(node.value)
 
     Loader.add_constructor("tag:yaml.org,2002:str", counted)
     found = yaml.load("{" + ", ".join(f"k{number}: 1" for number in range(300)) + "}", Loader=Loader)  # noqa: S506

@@ -166,8 +166,8 @@ def test_a_broken_shard_is_made_again_alone(tmp_path: Path, whole: dict[str, byt
 
 @pytest.mark.parametrize(
     "change",
-    [{"made_at": "later"}, {"program": {"numpy": "3"}}, {"options": {**PLAN["options"], "k": 3}}],
-    ids=["made_at", "program", "options"],  # type: ignore[dict-item]
+    [{"made_at": "later"}, {"program": {"numpy": "3"}}, {"options": {**PLAN["options"], "k": 3}}],  # type: ignore[dict-item]
+    ids=["made_at", "program", "options"],
 )
 def test_shards_of_another_plan_are_never_mixed_in(tmp_path: Path, change: dict[str, Any]) -> None:
     with pytest.MonkeyPatch.context() as patch:
