@@ -459,7 +459,20 @@ def test_a_broken_delivery_is_not_compared(
     )
 
 
-@pytest.mark.parametrize("shards", [None, 3, [None], [{}], "first name", [{"file": []}]])
+@pytest.mark.parametrize("shards", [None, 3])
+def test_a_folder_whose_manifest_lists_no_shards_is_not_replaced(
+    place: Path, lists: Path, shards: object, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tamper(lists, shards=shards)
+    before = contents(lists)
+    own = ["--run", "synthetic", "--runs", str(place / "runs"), "--k", "3", "--per-shard", "100", "--no-to-graph"]
+    code, _, error = told(capsys, monkeypatch, *own, "--out", str(lists))
+    assert code == 2
+    assert "is no delivery of ranked edges, so it is not replaced" in error
+    assert contents(lists) == before
+
+
+@pytest.mark.parametrize("shards", [[None], [{}], "first name", [{"file": []}]])
 def test_of_a_manifest_that_cannot_be_nothing_is_kept(
     place: Path, lists: Path, shards: object, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
