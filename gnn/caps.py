@@ -37,9 +37,9 @@ class Caps:
         most = np.append(self.most, np.iinfo(np.int64).max)
         users = np.arange(len(lists))[:, None]
         for place in range(lists.shape[1]):
-            asked = (lists[:, place] != NOBODY) & (length < k)
-            if not asked.any():
+            if (length >= k).all():
                 break
+            asked = (lists[:, place] != NOBODY) & (length < k)
             groups = self.groups[lists[:, place]]
             full = taken[users, groups] >= most[groups]
             refuses = full.any(axis=1)

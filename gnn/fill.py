@@ -8,12 +8,14 @@ from jaxtyping import Int
 from scipy import sparse
 
 from gnn.caps import Caps
+from gnn.history import SECONDS_PER_WEEK, num_buyers
 from gnn.ranking import NOBODY, Ranked
 
 WEEKS = 8
 """How long before the moment a purchase may be to count; equal counts are ordered by the buyers of all times."""
 
-SECONDS_PER_WEEK = 7 * 86_400
+USERS_AT_ONCE = 128
+"""Users × products are in memory for these."""
 
 
 def popular_columns(
@@ -25,7 +27,9 @@ def popular_columns(
     """
     timed = known.filter(pl.col("at") > 0)
     recent = timed.filter(pl.col("at") >= now - WEEKS * SECONDS_PER_WEEK) if len(timed) else known
-    return np.lexsort((np.arange(len(products)), -_buyers(known, products), -_buyers(recent, products)))
+    return np.lexsort(
+        (np.arange(len(products)), -num_buyers(known, products=products), -num_buyers(recent, products=products))
+    )
 
 
 def filled_up(
@@ -40,20 +44,21 @@ def filled_up(
     Never with what is in the list already or has been ``seen`` (users × products), nor with one too many of a group.
     """
     products, (_, k) = ranked.products.copy(), ranked.products.shape
-    length = (products != NOBODY).sum(axis=1)
-    for user in np.flatnonzero(length < k):
-        own = np.concatenate([products[user, : length[user]], seen.indices[seen.indptr[user] : seen.indptr[user + 1]]])
+    short = np.flatnonzero((products != NOBODY).sum(axis=1) < k)
+    for start in range(0, len(short), USERS_AT_ONCE):
+        users = short[start : start + USERS_AT_ONCE]
+        known = seen[users]
         # Of so many at least k are others than her own, where there are as many; how many caps refuse nobody knows.
-        first = popular[: k + len(own)] if caps is None else popular
-        more = first[~np.isin(first, own)]
+        reach = 2 * k + int(np.diff(known.indptr).max(initial=0)) if caps is None else len(popular)
+        own = np.zeros((len(users), seen.shape[1]), dtype=bool)
+        own[np.repeat(np.arange(len(users)), np.diff(known.indptr)), known.indices] = True
+        row, place = np.nonzero(products[users] != NOBODY)
+        own[row, products[users][row, place]] = True
+        more = np.where(own[:, popular[:reach]], NOBODY, popular[:reach])
+        lists = np.concatenate([products[users], more], axis=1)
+        free = lists != NOBODY
         if caps is not None:
-            whole = np.concatenate([products[user, : length[user]], more])
-            more = more[caps.refusals(whole[None], k=k)[0, length[user] :] < 0]
-        more = more[: k - length[user]]
-        products[user, length[user] : length[user] + len(more)] = more
+            free &= caps.refusals(lists, k=k) < 0
+        front = np.argsort(~free, axis=1, kind="stable")[:, :k]
+        products[users] = np.where(np.take_along_axis(free, front, 1), np.take_along_axis(lists, front, 1), NOBODY)
     return Ranked(products=products, scores=ranked.scores)
-
-
-def _buyers(bought: pl.DataFrame, products: Int[np.ndarray, " products"]) -> Int[np.ndarray, " products"]:
-    pairs = bought.select("user", "product").unique().filter(pl.col("product").is_in(products))
-    return np.bincount(np.searchsorted(products, pairs["product"].to_numpy()), minlength=len(products))

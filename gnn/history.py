@@ -12,6 +12,7 @@ from scipy import sparse
 from gnn.config import ClosedFormConfig, HistoryConfig
 
 SECONDS_PER_DAY = 86_400.0
+SECONDS_PER_WEEK = 7 * 86_400
 FOREVER = 1e30
 """A half-life that makes every age weigh the same; seconds, because Cypher has no infinity to be given."""
 
@@ -98,11 +99,15 @@ def binary(history: sparse.csr_array) -> sparse.csr_array:
     return sparse.csr_array((np.ones_like(history.data), history.indices, history.indptr), shape=history.shape)
 
 
+def num_buyers(bought: pl.DataFrame, *, products: Int[np.ndarray, " products"]) -> Int[np.ndarray, " products"]:
+    """Return how many users bought each of ``products`` (sorted positions)."""
+    pairs = bought.select("user", "product").unique().filter(pl.col("product").is_in(products))
+    return np.bincount(np.searchsorted(products, pairs["product"].to_numpy()), minlength=len(products))
+
+
 def ranked_products(
     bought: pl.DataFrame, *, listed: Bool[np.ndarray, " products"], min_buyers: int
 ) -> Int[np.ndarray, " ranked"]:
     """Return the positions of the listed products with at least ``min_buyers`` buyers, sorted."""
-    buyers = np.zeros(len(listed), dtype=np.int64)
-    counted = bought.unique(["user", "product"]).group_by("product").len()
-    buyers[counted["product"].to_numpy()] = counted["len"].to_numpy()
+    buyers = num_buyers(bought, products=np.arange(len(listed)))
     return np.flatnonzero(listed & (buyers >= min_buyers))

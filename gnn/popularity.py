@@ -9,13 +9,12 @@ import polars as pl
 from jaxtyping import Float, Int
 from scipy import sparse
 
-from gnn.history import FOREVER, SECONDS_PER_DAY, Weighing, history_weights
+from gnn.history import FOREVER, SECONDS_PER_DAY, SECONDS_PER_WEEK, Weighing, history_weights, num_buyers
 from gnn.model import Content, Range, Space
 from gnn.ranking import Recommender
 from gnn.task import Task
 from loaders.errors import InputError
 
-SECONDS_PER_WEEK = 7 * 86_400
 TIE = 1e-9
 """How much of itself popularity adds to a frequency at the most: it orders equal frequencies and no others."""
 
@@ -131,6 +130,4 @@ class PersonalFrequency:
 def _buyers(task: Task, *, since: int | None) -> Float[np.ndarray, " products"]:
     """Return how many users bought each product of the task, from the moment ``since`` on (seconds, UTC)."""
     bought = task.known if since is None else task.known.filter(pl.col("at") >= since)
-    pairs = bought.unique(["user", "product"]).filter(pl.col("product").is_in(task.products))
-    columns = np.searchsorted(task.products, pairs["product"].to_numpy())
-    return np.bincount(columns, minlength=len(task.products)).astype(np.float64)
+    return num_buyers(bought, products=task.products).astype(np.float64)

@@ -6,6 +6,7 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from gnn.caps import Caps
 from gnn.fill import WEEKS, filled_up, popular_columns
 from gnn.ranking import NOBODY, Ranked
 from tests.gnn.shops import DAY, matrix, purchases
@@ -42,6 +43,15 @@ def test_a_short_list_is_filled_with_what_she_has_not_and_has_not_bought() -> No
     assert ranked.products[0].tolist() == [4, 2, NOBODY, NOBODY], "the lists given are as they were"
     nobody = filled_up(ranked, seen=seen, popular=np.zeros(0, dtype=np.int64))
     assert nobody.products.tolist() == ranked.products.tolist()
+
+
+def test_under_caps_a_filled_list_has_at_most_so_many_of_a_group_however_far_down_that_leads() -> None:
+    # Products 0 to 3 are of brand 0, of which a list may have two; 4 and 5 of brand 1, of which it may have one.
+    caps = Caps(np.array([[0], [0], [0], [0], [1], [1]]), np.array([2, 1]), ("brand",))
+    ranked = Ranked(np.array([[3, NOBODY, NOBODY, NOBODY]] * 2), np.full((2, 4), -np.inf))
+    seen = matrix([[1, 0, 0, 0, 0, 0], [0, 0, 0, 0, 1, 0]])
+    found = filled_up(ranked, seen=seen, popular=np.array([0, 1, 2, 4, 5, 3]), caps=caps)
+    assert found.products.tolist() == [[3, 1, 4, NOBODY], [3, 0, 5, NOBODY]]
 
 
 @given(st.integers(0, 10_000))
