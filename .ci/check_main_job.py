@@ -10,8 +10,8 @@ from typing import Any
 import polars as pl
 
 from benchmarks.exact_sums import add_up
-from gnn.export import ExportConfig, print_faults
 from gnn.run import RunFolder
+from gnn.verify import print_faults
 from kg.cypher import parameters_of, query_names, read_query
 from kg.explain import ALL_ROWS, explain, score_parameters
 from kg.graph import RunRecord
@@ -41,7 +41,7 @@ def main(folder: Path) -> None:
         if not (folder / name).is_file():
             sys.exit(f"the main job left no {folder / name}")
     # Each fault is printed, and an error raised.
-    print_faults(folder / "ranked_edges", ExportConfig(runs=str(folder.parent)))
+    print_faults(folder / "ranked_edges", store=None, runs=str(folder.parent), password_file=None)
     delivery = json.loads((folder / "ranked_edges" / "manifest.json").read_text())
     rows = json.loads((folder / "report.json").read_text())["test"]
     ndcg = {row["recommender"]: row["measures"]["NDCG@10"]["value"] for row in rows}

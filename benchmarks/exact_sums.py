@@ -17,8 +17,8 @@ import numpy as np
 import polars as pl
 import tyro
 
-from gnn.export import delivered_edges
 from gnn.history import Weighing, history_weights
+from gnn.read_delivery import delivered_edges
 from gnn.related import related_matrix, related_products
 from gnn.run import RunFolder
 from kg.build import build_graph, results_by_position

@@ -19,7 +19,7 @@ from gnn.cost import Cost, costed
 from gnn.measured import MEASURE, Lists, fit_costed, measure_lists, over_fits
 from gnn.metrics import PerUser
 from gnn.model import Content, Model, is_random
-from gnn.run import program_commit
+from gnn.program import program_commit
 from gnn.task import Task
 from gnn.tuned import NetworksFound, as_plain, load_networks, save_networks, with_settings
 from loaders.errors import InputError

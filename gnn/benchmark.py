@@ -26,7 +26,7 @@ from gnn.history import Weighing
 from gnn.model import Content, Model
 from gnn.models import models
 from gnn.prepare import Prepared, ShopConfig, prepare
-from gnn.run import program_commit
+from gnn.program import program_commit
 from gnn.search import Budget
 from gnn.task import Task
 from gnn.tune import ListModels, asked_models, search_asked

@@ -18,7 +18,8 @@ from gnn.comparison import Benchmark, ModelRow
 from gnn.locks import is_locked, locked
 from gnn.metrics import PerUser
 from gnn.model import Model
-from gnn.run import program_commit, program_versions, put_in_place, real_place
+from gnn.place import put_in_place, real_place
+from gnn.program import program_commit, program_versions
 from gnn.tune import file_name
 from gnn.tuned import as_plain
 from loaders.errors import InputError

@@ -13,7 +13,7 @@ from typing import Any
 
 import polars as pl
 
-from gnn.run import put_in_place, real_place
+from gnn.place import put_in_place, real_place
 from loaders.errors import InputError
 
 MANIFEST = "manifest.json"

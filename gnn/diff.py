@@ -2,19 +2,41 @@
 
 from __future__ import annotations
 
+import io
 from collections.abc import Iterable, Mapping
+from pathlib import Path
 from typing import Any
 
 import polars as pl
 
 from gnn.columns import ENDS, Ends
+from gnn.delivery import write_whole
+from gnn.read_delivery import delivered_edges, graph_address, manifest_of
 from kg.graph import GraphTables
+from kg.store import open_store
 from kg.text_table import date_text, one_line
 from loaders.errors import InputError
 
 CHANGES = ("entered", "left", "up", "down", "same")
 MOST_LINES = 20
 """So many brands, categories and products are on the page, those with the most changes."""
+
+
+def difference(
+    old: Path, new: Path, *, out: str | None, store: str | None, runs: str, password_file: str | None
+) -> str:
+    """Return a page of what changed from one delivery to another; all changes go to the Parquet file ``out``."""
+    before, after = manifest_of(old), manifest_of(new)
+    ends = require_comparable(before, after)
+    address = graph_address(new, after, store=store, runs=runs)
+    rows = changes(delivered_edges(old), delivered_edges(new), ends)
+    with open_store(address, read_only=True, password_file=password_file) as opened:
+        page = page_of(rows, before, after, opened.read_graph(), ends)
+    if out:
+        content = io.BytesIO()
+        rows.write_parquet(content)
+        write_whole(Path(out), content.getvalue())
+    return page
 
 
 def require_comparable(old: Mapping[str, Any], new: Mapping[str, Any]) -> Ends:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import io
-from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
@@ -13,15 +11,16 @@ import tyro
 
 from gnn.bought_edges import BoughtEdges
 from gnn.columns import ENDS, Kind
-from gnn.delivery import MANIFEST, write_whole
-from gnn.diff import changes, page_of, require_comparable
+from gnn.diff import difference
 from gnn.preferences import user_preferences
 from gnn.profile_export import export_profiles
+from gnn.program import program_commit, program_versions
+from gnn.read_delivery import delivered_edges
 from gnn.related_edges import RelatedEdges
-from gnn.run import Manifest, RunFolder, program_commit, program_versions
-from gnn.shard_files import BrokenShardError, Format, ShardFormat
-from gnn.shards import Delivery, deliver_shards, is_whole
-from gnn.verify import AGAIN, Known, faults, manifest_of
+from gnn.run import Manifest, RunFolder
+from gnn.shard_files import Format, ShardFormat
+from gnn.shards import Delivery, deliver_shards
+from gnn.verify import print_faults
 from kg.build import build_graph, results_by_position
 from kg.graph import Graph
 from kg.store import GraphStore, open_store
@@ -204,23 +203,6 @@ def _bought_edges(
     )
 
 
-def delivered_edges(folder: Path) -> Iterator[pl.DataFrame]:
-    """Yield the rows of each shard of a delivery."""
-    page = manifest_of(folder)
-    form = ShardFormat.of_manifest(page)
-    for shard in page["shards"]:
-        if not is_whole(folder, shard):
-            where = str(folder / shard["file"])
-            raise InputError(
-                f"{where!r} is not what its manifest says, by its SHA-256; python -m gnn.export --verify says more"
-            )
-        try:
-            yield form.read(folder / shard["file"])
-        except BrokenShardError as error:
-            where = str(folder / shard["file"])
-            raise InputError(f"{where!r} cannot be read ({error}); python -m gnn.export --verify says more") from error
-
-
 def write_recommended(delivery: Delivery, store: GraphStore, manifest: Manifest, *, now: int) -> None:
     """Put the delivered edges into the graph in the place of this run's old ones, but those that only fill a list."""
     kept = ("rank", "score", "reason_kind", "reason_via", "reason_share")
@@ -244,67 +226,20 @@ def delivery_text(delivery: Delivery, config: ExportConfig) -> str:
     )
 
 
-def graph_address(folder: Path, page: Mapping[str, Any], config: ExportConfig) -> str:
-    """Return the address of the graph to check the delivery in ``folder``, with this manifest, against.
-
-    A password is sent to what a person or an own run names, never to a server that only the manifest does: that may
-    come from anyone.
-    """
-    if config.store is not None:
-        return config.store
-    named, run = page["store"], page["run"]
-    if named.startswith("ladybug:"):
-        return str(named)
-    # The name is the manifest's too: it must not lead out of --runs, to a run that came along with the delivery.
-    own = Path(config.runs) / run / MANIFEST
-    plain = Path(run).name == run and run not in {"", ".."}
-    if plain and own.is_file() and RunFolder.open(config.runs, run).manifest().store == named:
-        return str(named)
-    raise InputError(
-        f"{str(folder / MANIFEST)!r} names a server that no run {run!r} in {config.runs!r} has its graph in; "
-        "give the graph's address as --store"
-    )
-
-
-def print_faults(folder: Path, config: ExportConfig) -> None:
-    """Print each fault of a delivery in a sentence, and raise where there is any; else print that it is whole."""
-    page = manifest_of(folder)
-    address = graph_address(folder, page, config)
-    with open_store(address, read_only=True, password_file=config.password_file) as store:
-        known = Known.of(store.read_graph(), page, run=store.run_record(page["run"]))
-    count = 0
-    for count, fault in enumerate(faults(folder, page, known), start=1):  # noqa: B007
-        print(fault)
-    if count:
-        raise InputError(f"{str(folder)!r} has {count} faults; {AGAIN}")
-    print(f"whole: {page['rows']} rows in {len(page['shards'])} shards in {folder}")
-
-
-def difference(old: Path, new: Path, config: ExportConfig) -> str:
-    """Return a page of what changed from one delivery to another; all changes go to the Parquet file ``config.out``."""
-    before, after = manifest_of(old), manifest_of(new)
-    ends = require_comparable(before, after)
-    address = graph_address(new, after, config)
-    rows = changes(delivered_edges(old), delivered_edges(new), ends)
-    with open_store(address, read_only=True, password_file=config.password_file) as store:
-        page = page_of(rows, before, after, store.read_graph(), ends)
-    if config.out:
-        content = io.BytesIO()
-        rows.write_parquet(content)
-        write_whole(Path(config.out), content.getvalue())
-    return page
-
-
 def main() -> None:
     """Run the command line."""
     config = tyro.cli(ExportConfig, prog="python -m gnn.export", description=ExportConfig.__doc__)
     _require_used(config)
     if config.verify is not None:
-        print_faults(Path(config.verify), config)
+        print_faults(Path(config.verify), store=config.store, runs=config.runs, password_file=config.password_file)
         return
     if config.diff is not None:
         old, new = map(Path, config.diff)
-        print(difference(old, new, config))
+        print(
+            difference(
+                old, new, out=config.out, store=config.store, runs=config.runs, password_file=config.password_file
+            )
+        )
         return
     _require_possible(config)
     if config.run is None:

@@ -14,7 +14,7 @@ DAY = int(SECONDS_PER_DAY)
 CHEAPER = 0.9
 """A purchase counts as a deal at or below this part of the product's usual price."""
 
-MADE_FROM = ("brand_purchases", "top_brand_purchases", "categories", "own_label_purchases", "labelled_purchases")
+COUNTED_APART = ("brand_purchases", "top_brand_purchases", "categories", "own_label_purchases", "labelled_purchases")
 """Counts that loyalty, variety and the own-label share are made from."""
 
 BANDS = ("low", "middle", "high")
@@ -73,7 +73,7 @@ def habits(purchases: pl.DataFrame, graph: Graph, may: Allowed, *, now: int, con
     ):
         rows = rows.join(found, on="user", how="left", maintain_order="left")
     # Who is in none of these tables has none of what they count.
-    return rows.with_columns(pl.col(*MADE_FROM).fill_null(0)).sort("user")
+    return rows.with_columns(pl.col(*COUNTED_APART).fill_null(0)).sort("user")
 
 
 def at_level(may: Allowed, *, level: int) -> pl.DataFrame:

@@ -117,12 +117,6 @@ def pair_graph(scores: Scores, pairs: Pairs, pair: int) -> PairGraph:
     )
 
 
-def network_score(graph: PairGraph) -> float:
-    """Return the score of the pair as the network gives it."""
-    found = ScoreNetwork()(graph.x, graph.bought, graph.weight, graph.related, graph.related_weight)
-    return float(found[graph.product, 0])
-
-
 def gnn_explainer(
     graph: PairGraph, *, step: float = STEP, entropy: float = ENTROPY, seed: int
 ) -> Float[np.ndarray, " purchases"]:

@@ -5,14 +5,11 @@ from __future__ import annotations
 import hashlib
 import io
 import json
-import platform
 import shutil
-import subprocess
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
-from importlib import metadata
 from pathlib import Path
 from typing import Any
 
@@ -36,6 +33,7 @@ from gnn.edge_file import FILE, EdgeFile, edge_file_content
 from gnn.edges import FittedEdges, edge_network
 from gnn.fit import EpochRecord, FittedNetwork
 from gnn.history import Weighing
+from gnn.place import put_in_place, real_place
 from gnn.probabilities import Probabilities
 from gnn.reliability_figure import reliability_figure
 from gnn.report import Report, as_markdown
@@ -44,7 +42,6 @@ from kg.store import GraphStore
 from loaders.errors import InputError
 
 MODEL = "model.safetensors"
-REPORTED_VERSIONS = ("torch", "torch-geometric", "transformers", "ladybug", "polars", "numpy", "scipy", "scikit-learn")
 CALIBRATION = "calibration.json"
 # What may differ between two runs that replace each other: where things are, not what is learned.
 PLACES = ("run", "runs", "raw", "store", "password_file", "cache", "device", "overwrite")
@@ -319,43 +316,6 @@ def new_run(config: TrainConfig, name: str) -> Iterator[RunFolder]:
         put_in_place(beside, place)
     finally:
         shutil.rmtree(beside, ignore_errors=True)
-
-
-def put_in_place(beside: Path, place: Path) -> None:
-    """Move the finished folder ``beside`` to ``place``; an old one there is deleted only after the new one is in."""
-    place = real_place(place)
-    old = place.with_name(f".{place.name}.old")
-    shutil.rmtree(old, ignore_errors=True)
-    if place.exists():
-        place.rename(old)
-    beside.rename(place)
-    shutil.rmtree(old, ignore_errors=True)
-
-
-def real_place(place: Path) -> Path:
-    """Return ``place`` without links and dots, so that what is made beside it is on the same disk and has a name."""
-    try:
-        real = place.resolve()
-    except (OSError, RuntimeError) as error:
-        raise InputError(f"{str(place)!r} is a link that leads round in a circle; give another folder") from error
-    if not real.name:
-        raise InputError(f"{str(place)!r} has no name of its own; give a folder below it")
-    return real
-
-
-def program_commit() -> str | None:
-    """Return the commit of the checkout this program runs from; None where there is none."""
-    git = shutil.which("git")
-    if git is None:
-        return None
-    command = [git, "-C", str(Path(__file__).parent), "rev-parse", "HEAD"]
-    answer = subprocess.run(command, capture_output=True, text=True, check=False)  # noqa: S603
-    return answer.stdout.strip() or None
-
-
-def program_versions() -> dict[str, str]:
-    """Return the versions that can change the numbers."""
-    return {"python": platform.python_version(), **{name: metadata.version(name) for name in REPORTED_VERSIONS}}
 
 
 def _require_replaceable(place: Path, config: TrainConfig) -> None:

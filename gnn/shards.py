@@ -18,7 +18,7 @@ from tqdm import tqdm
 from gnn.columns import Column
 from gnn.delivery import MANIFEST, require_replaceable, write_manifest, write_whole
 from gnn.locks import only_process
-from gnn.run import put_in_place, real_place
+from gnn.place import put_in_place, real_place
 from gnn.shard_files import ShardFormat
 from loaders.errors import InputError
 

@@ -24,7 +24,7 @@ from gnn.choose import Networks, choose_closed_form, choose_networks
 from gnn.config import TrainConfig
 from gnn.edges_by_id import related_by_id
 from gnn.evaluate import OURS, evaluate, evaluate_all
-from gnn.export import ExportConfig, deliver, delivered_edges, write_recommended
+from gnn.export import ExportConfig, deliver, write_recommended
 from gnn.fit import EpochRecord
 from gnn.found import given_model
 from gnn.history import Weighing
@@ -34,8 +34,10 @@ from gnn.metrics import Row
 from gnn.model import Content
 from gnn.preferences import user_preferences
 from gnn.probabilities import learn_probabilities
+from gnn.program import program_commit, program_versions
+from gnn.read_delivery import delivered_edges
 from gnn.report import Report, as_markdown
-from gnn.run import Manifest, RunFolder, new_run, program_commit, program_versions
+from gnn.run import Manifest, RunFolder, new_run
 from gnn.show import three_explanations
 from gnn.split import Split, enough_buyers, split_purchases
 from gnn.task import Task, task_of_split

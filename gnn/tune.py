@@ -14,7 +14,7 @@ from gnn.evaluate import CLOSED_FORM, OURS, evaluate
 from gnn.model import Content, HasSearchForm, Model
 from gnn.models import models
 from gnn.prepare import Prepared, ShopConfig, prepare
-from gnn.run import program_commit
+from gnn.program import program_commit
 from gnn.search import Budget, search
 from gnn.simplify import simplified
 from gnn.task import Task

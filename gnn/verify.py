@@ -4,27 +4,21 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any
 
 import polars as pl
 
-from gnn.columns import ENDS, Ends, Kind, columns_of
+from gnn.columns import ENDS, Ends
 from gnn.delivery import MANIFEST
-from gnn.shard_files import BrokenShardError, Format, ShardFormat
-from gnn.shards import are_counts, is_count, is_sound, is_whole, read_page, totals
+from gnn.read_delivery import AGAIN, graph_address, manifest_of
+from gnn.shard_files import BrokenShardError, ShardFormat
+from gnn.shards import is_whole, totals
 from kg.graph import GraphTables, RunRecord
 from kg.schema import SHARES
+from kg.store import open_store
 from loaders.errors import InputError
-
-FACTS = {"kind", "run", "made_at", "store", "graph", "now", "repeat", "options", "columns", "rows", "shards"}
-"""What the manifest of a delivery says, beside the number of owners and those left out."""
-
-LAST_MOMENT = 253_402_300_799
-"""The last second of the year 9999, the last that a date has a name for."""
-
-AGAIN = "delete the folder and export again with the same options"
 
 ROUNDING = 1e-12
 """How far a probability may rise by rounding alone: it is read off a curve between two points."""
@@ -68,53 +62,21 @@ class Known:
         return cls(tables.nodes["User"]["id"], products, bought, graph, now=now, run=run)
 
 
-def manifest_of(folder: Path) -> dict[str, Any]:
-    """Return the manifest of a delivery of ranked edges; raise where there is none that this version can read."""
-    page = read_page(folder / MANIFEST)
-    if page is None or "shards" not in page:
-        raise InputError(f"{str(folder)!r} is no delivery of ranked edges: it has no {MANIFEST} that says so")
-    if lacking := sorted(FACTS - page.keys()):
-        raise InputError(
-            f"{str(folder / MANIFEST)!r} lacks {', '.join(lacking)}, so it is not of this version; {AGAIN}"
-        )
-    if wrong := [name for name, sound in _checks(page) if not sound]:
-        raise InputError(f"{str(folder / MANIFEST)!r} has {wrong[0]!r} that cannot be; {AGAIN}")
-    return page
+def print_faults(folder: Path, *, store: str | None, runs: str, password_file: str | None) -> None:
+    """Print each fault of a delivery in a sentence, and raise where there is any; else print that it is whole.
 
-
-def _checks(page: Mapping[str, Any]) -> Iterator[tuple[str, bool]]:
-    """Yield each entry of a manifest that has :data:`FACTS`, and whether it is of its type and in its range."""
-    kind: Kind = page["kind"]
-    options, shards = page["options"], page["shards"]
-    yield "kind", isinstance(kind, str) and kind in ENDS
-    for name in ("run", "made_at", "store", "graph"):
-        yield name, _is_text(page[name])
-    yield "repeat", isinstance(page["repeat"], bool)
-    yield "now", is_count(page["now"]) and 0 < page["now"] <= LAST_MOMENT
-    yield (
-        "options",
-        isinstance(options, dict)
-        and options.get("format") in get_args(Format)
-        and isinstance(options.get("bom"), bool)
-        and is_count(options.get("k"))
-        and options["k"] > 0,
-    )
-    yield "columns", isinstance(kind, str) and kind in ENDS and _are_columns(page["columns"], kind)
-    yield "rows", is_count(page["rows"])
-    yield "shards", isinstance(shards, list) and bool(shards) and all(map(is_sound, shards))
-    called = ENDS[kind].owners if isinstance(kind, str) and kind in ENDS else "users"
-    yield called, is_count(page.get(called))
-    yield f"{called}_left_out", are_counts(page.get(f"{called}_left_out"))
-
-
-def _is_text(value: object) -> bool:
-    """Return whether ``value`` is a text that a table or a path can hold: JSON may have halves of a character."""
-    return isinstance(value, str) and "\0" not in value and not any("\ud800" <= each <= "\udfff" for each in value)
-
-
-def _are_columns(columns: object, kind: Kind) -> bool:
-    boosts = (False, True) if kind == "bought" else (False,)
-    return columns in [[asdict(column) for column in columns_of(kind, boosted=boosted)] for boosted in boosts]
+    ``store`` is the address of the graph; see :func:`gnn.read_delivery.graph_address` for what is asked without it.
+    """
+    page = manifest_of(folder)
+    address = graph_address(folder, page, store=store, runs=runs)
+    with open_store(address, read_only=True, password_file=password_file) as opened:
+        known = Known.of(opened.read_graph(), page, run=opened.run_record(page["run"]))
+    count = 0
+    for count, fault in enumerate(faults(folder, page, known), start=1):  # noqa: B007
+        print(fault)
+    if count:
+        raise InputError(f"{str(folder)!r} has {count} faults; {AGAIN}")
+    print(f"whole: {page['rows']} rows in {len(page['shards'])} shards in {folder}")
 
 
 def faults(folder: Path, page: Mapping[str, Any], known: Known) -> Iterator[str]:

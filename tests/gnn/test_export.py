@@ -19,10 +19,11 @@ from polars.testing import assert_frame_equal
 
 import gnn.export
 from gnn.config import TrainConfig
-from gnn.export import ExportConfig, delivered_edges, export_run
-from gnn.run import RunFolder, program_commit, program_versions
+from gnn.export import ExportConfig, export_run
+from gnn.program import program_commit, program_versions
+from gnn.read_delivery import AGAIN, delivered_edges
+from gnn.run import RunFolder
 from gnn.train import train
-from gnn.verify import AGAIN
 from kg.schema import SHARES
 from kg.store import GraphStore, open_store
 from loaders.errors import InputError, run_command

@@ -17,7 +17,8 @@ from polars.testing import assert_frame_equal
 
 from gnn.config import NetworkConfig, RelatedConfig, SplitConfig, TrainConfig
 from gnn.evaluate import evaluate_run
-from gnn.export import ExportConfig, delivered_edges, export_run
+from gnn.export import ExportConfig, export_run
+from gnn.read_delivery import delivered_edges
 from gnn.run import RunFolder
 from gnn.split import split_purchases
 from gnn.text import encode_texts

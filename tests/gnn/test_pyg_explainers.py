@@ -14,10 +14,10 @@ from gnn.pyg_explainers import (
     GNN_EXPLAINER,
     INTEGRATED_GRADIENTS,
     NO_ENTROPY,
+    ScoreNetwork,
     explained_by_pyg,
     gnn_explainer,
     integrated_gradients,
-    network_score,
     pair_graph,
 )
 from gnn.ranking import RelatedRecommender
@@ -34,7 +34,8 @@ def test_the_network_gives_the_score_and_integrated_gradients_its_terms(scores: 
         ranked = RelatedRecommender("ours", scores.history, scores.related).scores(users)[:, product]
         for pair, at in enumerate(pairs.stretches()):
             graph = pair_graph(scores, pairs, pair)
-            assert network_score(graph) == pytest.approx(ranked[pair], abs=1e-12)
+            found = ScoreNetwork()(graph.x, graph.bought, graph.weight, graph.related, graph.related_weight)
+            assert float(found[graph.product, 0]) == pytest.approx(ranked[pair], abs=1e-12)
             # Masks are of single precision.
             assert integrated_gradients(graph) == pytest.approx(pairs.contribution[at], rel=1e-5, abs=1e-7)
 
