@@ -19,6 +19,15 @@ from gnn.task import Task, weigh
 WEIGHT = Range(LEAST_WEIGHT, 5.0, log=True)
 """Its low end leaves a relation out."""
 
+MUCH_CONTENT = {
+    "closed_form.brand": 0.4,
+    "closed_form.category": 0.1,
+    "closed_form.words": 1.2,
+    "closed_form.meaning": 0.4,
+}
+MUCH_OF_A_LINK = 2.0
+"""Where a search of a shop whose products have few buyers ended, rounded: a second place to begin at."""
+
 
 @dataclass(frozen=True)
 class SearchedForm:
@@ -58,10 +67,18 @@ class SearchedForm:
 
     @property
     def starts(self) -> tuple[Mapping[str, float], ...]:
-        """Where a search looks first beside its own settings: at purchases alone."""
+        """Where a search looks first beside its own settings: at purchases alone, and at much content beside them.
+
+        With much content a user's many purchases weigh less each, as one of few does, and the ridge is higher.
+        """
         weights = [name for name in self.space if name.rpartition(".")[0] in ("closed_form", "closed_form.links")]
-        alone = {name: WEIGHT.low for name in weights if self.space[name] is WEIGHT}
-        return ({**alone, "closed_form.ridge": 20.0, "closed_form.row_power": 0.0},)
+        weights = [name for name in weights if self.space[name] is WEIGHT]
+        alone = dict.fromkeys(weights, WEIGHT.low)
+        much = {name: MUCH_CONTENT.get(name, MUCH_OF_A_LINK) for name in weights}
+        return (
+            {**alone, "closed_form.ridge": 20.0, "closed_form.row_power": 0.0},
+            {**much, "closed_form.ridge": 60.0, "closed_form.row_power": 0.5},
+        )
 
     @property
     def simpler(self) -> Mapping[str, Mapping[str, float]]:

@@ -17,7 +17,9 @@ import polars as pl
 import pytest
 from polars.testing import assert_frame_equal
 
+import gnn.diff
 import gnn.export
+import gnn.verify
 from gnn.config import TrainConfig
 from gnn.export import ExportConfig, export_run
 from gnn.program import program_commit, program_versions
@@ -412,7 +414,8 @@ def test_no_password_goes_to_a_server_that_only_a_manifest_names(
         opened.append(address)
         return open_store(f"ladybug:{place / 's.lbug'}", read_only=True)
 
-    monkeypatch.setattr(gnn.export, "open_store", open_noted)
+    for opens in (gnn.verify, gnn.diff):
+        monkeypatch.setattr(opens, "open_store", open_noted)
     evil, own = "neo4j://evil.example:7687", ["--runs", str(place / "runs")]
     tamper(lists, store=evil)
     for command in (["--verify", str(lists)], ["--diff", str(lists), str(lists)]):
