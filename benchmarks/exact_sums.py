@@ -2,7 +2,7 @@
 
 Ends with code 1 where the rows of a pair do not add up to the exported score, or the shares of a row to what it adds.
 ``--copy-to neo4j://localhost:7687`` (an empty database, or one of ours; a graph of another shop in it is replaced) puts
-graph and edges there first and asks that store: the same numbers have to come from both.
+graph and edges there and asks that store too: the same numbers have to come from both.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ class SumsConfig:
     """Folder of all runs."""
 
     copy_to: str | None = None
-    """Another store to copy the run to and to ask; by default the run's own is asked."""
+    """Another store to copy the run to and to ask as well as the run's own."""
 
     pairs: int = 1000
     """Random pairs, half of them recommended ones."""
@@ -141,17 +141,17 @@ def _largest(difference: np.ndarray, of: np.ndarray) -> float:
 
 
 @contextmanager
-def asked_store(
-    own: GraphStore, tables: GraphTables, related: pl.DataFrame, run: RunRecord, config: SumsConfig
-) -> Iterator[GraphStore]:
-    """Give the store to ask: the run's own, or the other one, which then holds the same graph and edges."""
+def copied(
+    tables: GraphTables, related: pl.DataFrame, run: RunRecord, config: SumsConfig
+) -> Iterator[tuple[GraphStore, ...]]:
+    """Give the other store that is wanted, if there is one, with the same graph and edges in it."""
     if config.copy_to is None:
-        yield own
+        yield ()
         return
     with open_store(config.copy_to, password_file=config.password_file) as other:
         other.replace_graph(tables)
         other.write_results("RELATED", related, run=run)
-        yield other
+        yield (other,)
 
 
 def main() -> None:
@@ -165,11 +165,12 @@ def main() -> None:
     with open_store(manifest.store, read_only=True, password_file=config.password_file) as own:
         run = manifest.require_own_results(own)
         tables, related = own.read_graph(), own.read_results("RELATED", run.name)
-        with asked_store(own, tables, related, run, config) as store:
-            found = add_up(store, tables, related, delivered, run, pairs=config.pairs, seed=config.seed)
-            print(f"{store.address}: {found}")
-    if not found.exact:
-        sys.exit(f"the explanations of run {run.name!r} do not add up to its scores")
+        with copied(tables, related, run, config) as others:
+            for store in (own, *others):
+                found = add_up(store, tables, related, delivered, run, pairs=config.pairs, seed=config.seed)
+                print(f"{store.address}: {found}")
+                if not found.exact:
+                    sys.exit(f"the explanations of run {run.name!r} in {store.address} do not add up to its scores")
 
 
 if __name__ == "__main__":

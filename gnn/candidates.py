@@ -72,7 +72,7 @@ def gather_candidates(  # noqa: PLR0913
     by_base: int,
     by_network: int,
 ) -> Candidates:
-    """Return each product's ``by_base`` largest B · factor by absolute value, and ``by_network`` more by p(i | j).
+    """Return each product's ``by_base`` largest of B by absolute value, and ``by_network`` more by p(i | j).
 
     ``bought`` is 1 where a user bought the product, users × products; ``content`` are the features of
     :func:`gnn.similarity.product_features`; ``traits`` and ``factor`` are numbers of the product that an edge leads to.
@@ -90,7 +90,7 @@ def gather_candidates(  # noqa: PLR0913
             walks = shared / np.maximum(buyers[start : start + len(plain), None], 1)
             stop, rows = start + len(plain), plain * factor.astype(np.float32)
             likely, near = network.log_probabilities(start, stop), network.cosines(start, stop)
-            place, target, by = _chosen(rows, likely, start=start, by_base=by_base, by_network=by_network, own=own)
+            place, target, by = _chosen(plain, likely, start=start, by_base=by_base, by_network=by_network, own=own)
             source, at = start + place, (place, target)
             shares = {
                 name: part[at] * factor[target].astype(np.float32)

@@ -128,7 +128,7 @@ class Cartograph:
         if self.edges.passes:
             ways = (self.edges,)
             return next(self.fit_each(task, content, ways, seed=seed, record=record, keep_read=keep_read))
-        related, way = related_by_form(task, content, self.closed_form, self.related, with_shares=True)
+        related, way = related_by_form(task, content, self.closed_form, self.related)
         return self._finished(task, content, related, way)
 
     def fit_each(
@@ -152,6 +152,8 @@ class Cartograph:
             task, content, seed=seed, epochs=max(network.epochs, 1), record=partial(record, "network on all")
         )
         candidates, base_way = self._candidates(task, content, network)
+        # As in the closed form, edges are chosen without the trend.
+        factor = trend_of(task, content, self.related) ** self.related.trend
         for way in ways:
             edges = fit_edges(
                 learned_from,
@@ -164,7 +166,7 @@ class Cartograph:
                 record=partial(record, f"edge network, the tail weighed by {way.tail_power:g}"),
             )
             weights = edges.weights(candidates)
-            kept = largest_edges(candidates, weights, per_product=self.related.per_product)
+            kept = largest_edges(candidates, weights / factor[candidates.target], per_product=self.related.per_product)
             related = reweighed(candidates, weights, kept=kept)
             fitted = self._finished(task, content, related, base_way, network, edges)
             yield replace(fitted, read=candidates.only(kept)) if keep_read else fitted

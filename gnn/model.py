@@ -110,6 +110,16 @@ class HasStarts(Protocol):
 
 
 @runtime_checkable
+class HasParts(Protocol):
+    """A model some of whose settings can be changed without fitting all of it again."""
+
+    @property
+    def parts(self) -> tuple[tuple[str, ...], ...]:
+        """Settings that a step of a search changes and leaves the others as they are, the cheaper ones last."""
+        ...
+
+
+@runtime_checkable
 class HasSimplerForms(Protocol):
     """A model with parts that have to earn their place."""
 

@@ -1,4 +1,4 @@
-"""Makes the ``RELATED`` edges: product-product weights times the trend of the candidate, the largest kept."""
+"""Makes the ``RELATED`` edges: the largest product-product weights, times the trend of the product they lead to."""
 
 from __future__ import annotations
 
@@ -64,6 +64,11 @@ class Related:
             weight += self.shares[share]
         return weight
 
+    def times(self, factor: Float[np.ndarray, " products"]) -> Related:
+        """Return the edges times what ``factor`` says of the product that each leads to."""
+        by = factor.astype(np.float32)[self.target]
+        return Related(self.source, self.target, {share: part * by for share, part in self.shares.items()})
+
     def matrix(self, num_products: int) -> sparse.csr_array:
         """Return R, products × products: row j says what a purchase of j speaks for."""
         return sparse.csr_array((self.weight, (self.source, self.target)), shape=(num_products, num_products))
@@ -77,8 +82,9 @@ def related_edges(
     own: float = 0.0,
     with_shares: bool = True,
 ) -> Related:
-    """Return B(j, i) · factor(i), of each row the ``per_product`` largest by absolute value.
+    """Return B(j, i) · factor(i) for the ``per_product`` entries of each row of B that are largest by absolute value.
 
+    They are chosen without ``factor``: what it makes small, a row that is full of what it made large would lack whole.
     ``own`` is the diagonal where products may be bought again: the share ``repeat``, kept for every product. Without
     ``with_shares`` all else counts as ``bought``, which is faster. Products × products are never in memory at once.
     """
@@ -110,13 +116,13 @@ def _cut_block(
     start: int,
     per_product: int,
 ) -> Related:
-    """Return each row's ``per_product`` entries of largest absolute weight, in their shares."""
-    size = np.abs(rows * factor)
+    """Return each row's ``per_product`` entries of largest absolute value, times ``factor``, in their shares."""
+    size = np.abs(rows)
     keep = min(per_product, size.shape[1])
     columns = np.argpartition(-size, keep - 1, axis=1)[:, :keep]
     columns.sort(axis=1)
     places = np.arange(len(size))[:, None]
-    kept = size[places, columns] > 0
+    kept = (size[places, columns] > 0) & (factor[columns] != 0)
     source = np.broadcast_to(start + places, columns.shape)[kept].astype(np.int32)
     target = columns[kept].astype(np.int32)
     row = source - start

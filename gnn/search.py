@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass
 from datetime import datetime
@@ -22,7 +22,7 @@ from optuna.trial import FrozenTrial, TrialState
 from tqdm import tqdm
 
 from gnn.locks import is_locked, locked
-from gnn.model import HasStarts, Model, Range, Space
+from gnn.model import HasParts, HasStarts, Model, Range, Space
 from gnn.tuned import Setting, Settings, Tuned, setting_of, with_settings
 from loaders.errors import InputError
 
@@ -30,10 +30,11 @@ TRIED = (TrialState.COMPLETE, TrialState.PRUNED, TrialState.RUNNING)
 DRAWS = 100
 """Draws without one that is new, after which a space counts as searched through."""
 
-WIDE_EVERY = 4
+WIDE_EVERY = 16
 """Each so many trials one is drawn from all that is known, not near the best."""
 
 STEP = 0.15
+LATER_PART = 4.0
 
 GUIDED_DRAWS = 10
 """Draws by the sampler, which may like the same few settings again and again; those after them are by chance alone."""
@@ -73,8 +74,8 @@ def search(
 ) -> Tuned:
     """Return the settings in ``model.space`` with the highest ``score``; own settings and starts are tried first.
 
-    Most trials are small steps from the best settings so far, each fourth one is drawn by TPE (Bergstra et al. 2011, on
-    all settings together): few trials find more near good settings. All is kept in the file ``study``. A later call
+    Most trials are small steps from the best settings so far, each sixteenth one is drawn by TPE (Bergstra et al. 2011,
+    on all settings together): few trials find more near good settings. All is kept in the file ``study``. A later call
     goes on from there; what a trial draws depends on ``seed`` and the trials before it alone, so that it ends where an
     uninterrupted one does. ``facts`` say what else the scores depend on: a study of others is refused. ``trials``
     and ``minutes`` (the sum over trials) count what the file holds. Settings for which ``score`` raises an InputError
@@ -82,6 +83,7 @@ def search(
     """
     budget = Budget(trials, minutes)
     space = {name: _distribution(where) for name, where in model.space.items()}
+    parts = model.parts if isinstance(model, HasParts) else (tuple(space),)
     starts = [_defaults(model, space)]
     starts += [starts[0] | dict(each) for each in (model.starts if isinstance(model, HasStarts) else ())]
     optuna.logging.set_verbosity(optuna.logging.WARNING)
@@ -96,7 +98,9 @@ def search(
             opened = _open_study(study, json.loads(json.dumps(identity, default=repr)))
         with tqdm(total=trials, desc=f"search {model.name}", unit="trial", disable=None) as progress:
             while True:
-                with _next_trial(opened, locks, space=space, starts=starts, budget=budget, seed=seed) as trial:
+                with _next_trial(
+                    opened, locks, space=space, parts=parts, starts=starts, budget=budget, seed=seed
+                ) as trial:
                     if trial is None:
                         break
                     _try(trial, model, score, opened, locks)
@@ -110,6 +114,7 @@ def _next_trial(
     locks: BufferedRandom,
     *,
     space: Mapping[str, BaseDistribution],
+    parts: Sequence[Sequence[str]],
     starts: list[Settings],
     budget: Budget,
     seed: int,
@@ -125,7 +130,8 @@ def _next_trial(
                 if not is_locked(locks, each.number + 1):
                     study.tell(each.number, state=TrialState.FAIL)
             tried = study.get_trials(deepcopy=False, states=TRIED)
-            trial = _new_settings(study, tried, space=space, starts=starts, seed=seed) if budget.allows(tried) else None
+            more = budget.allows(tried)
+            trial = _new_settings(study, tried, space=space, parts=parts, starts=starts, seed=seed) if more else None
             if trial is not None:
                 running.enter_context(locked(locks, trial.number + 1))
         yield trial
@@ -136,6 +142,7 @@ def _new_settings(
     tried: list[FrozenTrial],
     *,
     space: Mapping[str, BaseDistribution],
+    parts: Sequence[Sequence[str]],
     starts: list[Settings],
     seed: int,
 ) -> optuna.Trial | None:
@@ -151,7 +158,7 @@ def _new_settings(
         best = max((each for each in tried if each.value is not None), key=_value, default=None)
         if best is not None and draw < GUIDED_DRAWS and len(tried) % WIDE_EVERY:
             # Filled up by what a sampler draws, where the best trial lacks a setting.
-            study.enqueue_trial(_step_from(best.params, space, rng=np.random.default_rng(own)))
+            study.enqueue_trial(_step_from(best.params, space, parts=parts, rng=np.random.default_rng(own)))
         study.sampler = TPESampler(multivariate=True, seed=own) if draw < GUIDED_DRAWS else RandomSampler(seed=own)
         trial = study.ask(dict(space))
         if trial.params not in before:
@@ -160,13 +167,17 @@ def _new_settings(
     return None
 
 
-def _step_from(best: Settings, space: Mapping[str, BaseDistribution], *, rng: np.random.Generator) -> Settings:
+def _step_from(
+    best: Settings, space: Mapping[str, BaseDistribution], *, parts: Sequence[Sequence[str]], rng: np.random.Generator
+) -> Settings:
     """Return the best settings so far with a few of them changed a little, as a (1+1) evolution strategy does.
 
-    Each is changed with the chance 2 / settings, at least one; a number by a normal step of :data:`STEP` of its range
-    (of its logarithm's where factors count).
+    Those of one part of the model, by chance (a later part, which takes less time, :data:`LATER_PART` times as likely
+    as the one before), are changed with the chance 2 / settings, at least one; a number by a normal step of
+    :data:`STEP` of its range (of its logarithm's where factors count).
     """
-    names = list(space)
+    chances = LATER_PART ** np.arange(len(parts))
+    names = parts[int(rng.choice(len(parts), p=chances / chances.sum()))] if len(parts) > 1 else list(space)
     changed = rng.random(len(names)) < 2 / len(names)
     changed[rng.integers(len(names))] = True
     step = dict(best)

@@ -13,20 +13,24 @@ from gnn.config import ClosedFormConfig, HistoryConfig, RelatedConfig
 from gnn.history import Weighing, trend
 from gnn.model import Content, Range, Space
 from gnn.ranking import Recommender, RelatedRecommender
-from gnn.related import Related, related_edges
+from gnn.related import Related, related_edges, with_own
 from gnn.task import Task, weigh
 
 WEIGHT = Range(LEAST_WEIGHT, 5.0, log=True)
 """Its low end leaves a relation out."""
 
 MUCH_CONTENT = {
-    "closed_form.brand": 0.4,
-    "closed_form.category": 0.1,
-    "closed_form.words": 1.2,
-    "closed_form.meaning": 0.4,
+    "closed_form.brand": 0.2,
+    "closed_form.category": 0.03,
+    "closed_form.words": 0.5,
+    "closed_form.meaning": 0.15,
 }
-MUCH_OF_A_LINK = 2.0
+MUCH_OF_A_LINK = 0.8
 """Where a search of a shop whose products have few buyers ended, rounded: a second place to begin at."""
+
+
+KEPT = 3
+"""Closed forms whose edges are kept: a step that changes only what is applied to them needs no fit."""
 
 
 @dataclass(frozen=True)
@@ -69,7 +73,7 @@ class SearchedForm:
     def starts(self) -> tuple[Mapping[str, float], ...]:
         """Where a search looks first beside its own settings: at purchases alone, and at much content beside them.
 
-        With much content a user's many purchases weigh less each, as one of few does, and the ridge is higher.
+        With much content the ridge is higher, and the purchases of users who bought much weigh less.
         """
         weights = [name for name in self.space if name.rpartition(".")[0] in ("closed_form", "closed_form.links")]
         weights = [name for name in weights if self.space[name] is WEIGHT]
@@ -77,7 +81,7 @@ class SearchedForm:
         much = {name: MUCH_CONTENT.get(name, MUCH_OF_A_LINK) for name in weights}
         return (
             {**alone, "closed_form.ridge": 20.0, "closed_form.row_power": 0.0},
-            {**much, "closed_form.ridge": 60.0, "closed_form.row_power": 0.5},
+            {**much, "closed_form.ridge": 25.0, "closed_form.row_power": 0.25},
         )
 
     @property
@@ -98,24 +102,44 @@ class SearchedForm:
             **(timed if self.timed else {}),
         }
 
+    @property
+    def parts(self) -> tuple[tuple[str, ...], ...]:
+        """What the closed form is fitted with, and what is applied to its edges after that."""
+        names = list(self.space)
+        fitted = tuple(name for name in names if name.startswith("closed_form."))
+        after = tuple(name for name in names if name not in fitted)
+        return (fitted, after) if after else (fitted,)
+
     def fit(self, task: Task, content: Content, *, seed: int) -> Recommender:  # noqa: ARG002
         """Return the edges learned from what ``task`` knows; there is no chance in it."""
-        related, _ = related_by_form(task, content, self.closed_form, self.related, with_shares=False)
+        related = self._cut(task, content).times(trend_of(task, content, self.related) ** self.related.trend)
+        if task.repeat and self.related.own:
+            related = with_own(related, np.full(len(task.products), self.related.own))
         history = weigh(task, Weighing.of(self.history, times_known=content.times_known))
         return RelatedRecommender(self.name, history, related.matrix(len(task.products)))
 
+    def _cut(self, task: Task, content: Content) -> Related:
+        """Return the closed form's edges without the trend; those of the last few closed forms are kept."""
+        kept: list[tuple[Task, ClosedFormConfig, int, Related]] = content.__dict__.setdefault("_cut", [])
+        for of, form, per_product, related in kept:
+            if of is task and (form, per_product) == (self.closed_form, self.related.per_product):
+                return related
+        base = fit_base(task, content.features(task), self.closed_form, times_known=content.times_known)
+        ever = np.ones(len(task.products))
+        related = related_edges(base, per_product=self.related.per_product, factor=ever, with_shares=False)
+        kept.append((task, self.closed_form, self.related.per_product, related))
+        del kept[:-KEPT]
+        return related
 
-def related_by_form(
-    task: Task, content: Content, form: ClosedFormConfig, config: RelatedConfig, *, with_shares: bool
-) -> tuple[Related, str]:
-    """Return the ``RELATED`` of the closed form alone, and how it was found."""
+
+def related_by_form(task: Task, content: Content, form: ClosedFormConfig, config: RelatedConfig) -> tuple[Related, str]:
+    """Return the ``RELATED`` of the closed form alone, in its shares, and how it was found."""
     base = fit_base(task, content.features(task), form, times_known=content.times_known)
     related = related_edges(
         base,
         per_product=config.per_product,
         factor=trend_of(task, content, config) ** config.trend,
         own=config.own if task.repeat else 0.0,
-        with_shares=with_shares,
     )
     return related, base.way
 

@@ -53,15 +53,16 @@ def test_the_largest_entries_come_first_and_the_network_proposes_of_the_rest(
 ) -> None:
     found, base, network, factor = gathered(bought, seed=seed, by_base=by_base, by_network=by_network)
     num_products = bought.shape[1]
-    weights = base.rows(0, num_products) * factor.astype(np.float32)
+    plain = base.rows(0, num_products)
+    weights = plain * factor.astype(np.float32)
     likely = network.log_probabilities(0, num_products)
     for product in range(num_products):
         edges = slice(found.first[product], found.first[product + 1])
         target, by = found.target[edges], found.proposed_by[edges]
         assert product not in target
         assert sorted(set(target)) == target.tolist()
-        largest = np.sort(np.abs(weights[product]))[::-1][:by_base]
-        assert np.sort(np.abs(weights[product, target[by == BY_BASE]]))[::-1] == pytest.approx(largest[largest > 0])
+        largest = np.sort(np.abs(plain[product]))[::-1][:by_base]
+        assert np.sort(np.abs(plain[product, target[by == BY_BASE]]))[::-1] == pytest.approx(largest[largest > 0])
         rest = [each for each in range(num_products) if each != product and each not in target[by == BY_BASE]]
         best = np.sort(likely[product, rest])[::-1][:by_network]
         assert np.sort(likely[product, target[by == BY_NETWORK]])[::-1] == pytest.approx(best, abs=1e-6)

@@ -46,10 +46,11 @@ def test_only_the_largest_edges_of_a_product_are_kept() -> None:
     assert list(zip(related.source.tolist(), related.target.tolist(), strict=True)) == [(0, 1), (1, 0), (2, 3), (3, 2)]
 
 
-def test_the_cut_goes_by_the_weight_with_its_factor() -> None:
-    # A factor of 3 lifts product 2 over product 1 as a candidate of product 0: 0.5 * 3 against 0.71.
-    related = one(BOUGHT, shrink=0.0, per_product=1, factor=np.array([1, 1, 3.0, 1]))
-    assert related.target.tolist() == [2, 0, 3, 2]
+def test_the_cut_goes_by_the_weight_without_its_factor() -> None:
+    # A factor of 3 lifts product 2 over product 1 as a candidate of product 0, 0.5 · 3 against 0.71, and it stays out.
+    related = one(BOUGHT, shrink=0.0, per_product=1, factor=np.array([1, 1, 3.0, 0.1]))
+    assert list(zip(related.source.tolist(), related.target.tolist(), strict=True)) == [(0, 1), (1, 0), (2, 3), (3, 2)]
+    assert related.weight == pytest.approx([0.5**0.5, 0.5**0.5, 0.1, 3.0])
 
 
 @settings(max_examples=60, deadline=None)

@@ -155,6 +155,30 @@ def test_the_first_trial_is_the_models_own_settings(tmp_path: Path) -> None:
     assert finished_settings(tmp_path / "s") == [{"x": -4.0, "steps": 1, "side": "south", "foot.width": 1.0}]
 
 
+@dataclass(frozen=True)
+class TwoParts(Hill):
+    """The same hill, climbed in two parts."""
+
+    @property
+    def parts(self) -> tuple[tuple[str, ...], ...]:
+        return (("x", "steps"), ("side", "foot.width"))
+
+
+def test_a_step_changes_one_part_of_the_model(tmp_path: Path) -> None:
+    found = search(TwoParts(), height, trials=60, minutes=None, study=tmp_path / "s", seed=0)
+    assert found.score > -1.5
+    trials = [(trial.params, trial.value or 0.0) for trial in trials_of(tmp_path / "s") if trial.state in FINISHED]
+    changed = []
+    for number, (params, _) in enumerate(trials):
+        # Each sixteenth is drawn from everywhere, the first among them.
+        if number % 16:
+            best = max(trials[:number], key=lambda each: each[1])[0]
+            changed.append({name for name, value in params.items() if value != best[name]})
+    assert all(names <= {"x", "steps"} or names <= {"side", "foot.width"} for names in changed)
+    later = sum(names <= {"side", "foot.width"} for names in changed)
+    assert 0.65 < later / len(changed) < 0.95
+
+
 def test_a_search_that_goes_on_tries_what_an_uninterrupted_one_tries(tmp_path: Path) -> None:
     climb(tmp_path / "whole", trials=25)
     for trials in (3, 14, 14, 25):
