@@ -104,17 +104,24 @@ class CompressedGraph:
 
     @classmethod
     def of_lists(cls, lists: Mapping[EdgeType, EdgeList], *, num_nodes: Mapping[str, int]) -> CompressedGraph:
-        """Return the graph of lists of edges; raise if an end of an edge is no node."""
+        """Return the graph of lists of edges; raise if an end is no node, or only one way of a type has times."""
         for edge_type, edges in lists.items():
             for label, ends in zip(edge_type[::2], (edges.source, edges.target), strict=True):
                 if label not in num_nodes:
                     raise InputError(f"edge type {edge_type} has ends {label!r}; known are {', '.join(num_nodes)}")
                 require_nodes(ends, num_nodes[label], what=f"edge type {edge_type}", label=label)
+            source, relation, target = edge_type
+            back = lists.get((target, f"rev_{relation}", source), edges)
+            if (edges.time is None) != (back.time is None):
+                # Else the future comes in by the way back.
+                raise InputError(
+                    f"only one of {edge_type} and its reverse 'rev_{relation}' has times; give both theirs"
+                )
         compressed = {
             edge_type: CompressedEdges.of(edges, num_targets=num_nodes[edge_type[2]])
             for edge_type, edges in lists.items()
         }
-        return cls(dict(num_nodes), compressed)
+        return cls({label: int(count) for label, count in num_nodes.items()}, compressed)
 
     @property
     def timed(self) -> bool:

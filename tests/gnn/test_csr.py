@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import copy
+import errno
 import json
+import resource
 from pathlib import Path
 
 import numpy as np
@@ -92,6 +94,20 @@ def test_a_graph_is_replaced_by_another_and_nothing_else_is_left(tmp_path: Path)
     CompressedGraph.of(shop(), time="at").write(tmp_path / "graph")
     CompressedGraph.of(shop()).write(tmp_path / "graph")
     assert not CompressedGraph.open(tmp_path / "graph").timed
+    assert [file.name for file in tmp_path.iterdir()] == ["graph"]
+
+
+def test_a_write_that_fails_leaves_the_old_graph_and_nothing_beside_it(tmp_path: Path) -> None:
+    CompressedGraph.of(shop(), time="at").write(tmp_path / "graph")
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (150, hard))
+    try:
+        with pytest.raises(OSError, match=r".") as raised:
+            CompressedGraph.of(shop()).write(tmp_path / "graph")
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    assert raised.value.errno == errno.EFBIG
+    assert CompressedGraph.open(tmp_path / "graph").timed
     assert [file.name for file in tmp_path.iterdir()] == ["graph"]
 
 
@@ -185,6 +201,14 @@ def test_an_edge_type_between_unknown_labels_is_refused() -> None:
     one = np.zeros(1, dtype=np.int64)
     with pytest.raises(InputError, match=r"has ends 'shop'; known are user, product"):
         CompressedGraph.of_lists({("user", "in", "shop"): EdgeList(one, one)}, num_nodes={"user": 1, "product": 1})
+
+
+def test_times_on_one_way_only_are_refused() -> None:
+    data = shop()
+    data["product", "rev_bought", "user"].edge_index = data[BOUGHT].edge_index.flip(0)
+    with pytest.raises(InputError, match=r"only one of .*'bought'.* and its reverse 'rev_bought' has times; give both"):
+        CompressedGraph.of(data, time="at")
+    assert not CompressedGraph.of(data).timed
 
 
 def test_a_time_that_no_edge_type_has_is_refused() -> None:
