@@ -70,10 +70,28 @@ class MessagePassingNetwork(ProductNetwork):
     ) -> tuple[Float[Tensor, "products dimension"], Float[Tensor, "products dimension"]]:
         """Return the queries, and the keys at unit length, with these purchases (users × products) as edges."""
         found = {**self.fixed, BOUGHT: self.edges(bought.backward), REVERSED: self.edges(bought.forward)}
-        # HGT takes the transforms of the edge types to be in the order that it was told.
-        edge_index_dict = {edge_type: found[edge_type] for edge_type in self.edge_types}
         x_dict = {label: vector.expand(self.num_nodes[label], -1) for label, vector in self.types.items()}
         x_dict["product"] = self.start()
+        return self._propagated(x_dict, found)
+
+    def of_batch(
+        self, batch: HeteroData
+    ) -> tuple[Float[Tensor, "products dimension"], Float[Tensor, "products dimension"]]:
+        """Return the queries and keys of a sampled batch's products, in its order.
+
+        ``batch`` comes from a loader over :func:`gnn.mini_batches.node_batches`. Of its seeds they are those of
+        :meth:`forward` where it has all neighbours (-1) of as many hops as there are layers, else an estimate of them;
+        of its other products they lack neighbours.
+        """
+        x_dict = {label: vector.expand(batch[label].num_nodes, -1) for label, vector in self.types.items()}
+        x_dict["product"] = self.start(batch["product"].n_id)
+        return self._propagated(x_dict, {each: self.edges(_incoming(batch, each)) for each in self.edge_types})
+
+    def _propagated(
+        self, x_dict: dict[str, Tensor], found: dict[tuple[str, str, str], Tensor]
+    ) -> tuple[Float[Tensor, "products dimension"], Float[Tensor, "products dimension"]]:
+        # HGT takes the transforms of the edge types to be in the order that it was told.
+        edge_index_dict = {edge_type: found[edge_type] for edge_type in self.edge_types}
         for number, convolution in enumerate(self.convolutions):
             if number:
                 x_dict = {label: x.relu() for label, x in x_dict.items()}
@@ -104,6 +122,16 @@ def _row_means(incoming: Tensor) -> Tensor:
     counts = start.diff()
     values = counts.clamp(min=1).reciprocal().repeat_interleave(counts)
     return torch.sparse_csr_tensor(start, source, values, size=incoming.shape, check_invariants=False)
+
+
+def _incoming(batch: HeteroData, edge_type: tuple[str, str, str]) -> Tensor:
+    """Return a CSR matrix, targets × sources, with an entry for each edge; one drawn twice has two."""
+    source, target = batch[edge_type].edge_index
+    size = (batch[edge_type[2]].num_nodes, batch[edge_type[0]].num_nodes)
+    order = target.argsort(stable=True)
+    start = torch.cat([target.new_zeros(1), torch.bincount(target, minlength=size[0]).cumsum(0)])
+    ones = torch.ones(len(source), device=source.device)
+    return torch.sparse_csr_tensor(start, source[order], ones, size=size, check_invariants=False)
 
 
 def _pairs(incoming: Tensor) -> Int[Tensor, "2 edges"]:

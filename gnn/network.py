@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from scipy import sparse
 from torch import Tensor, nn
 from torch.nn.functional import normalize
@@ -113,13 +113,17 @@ class ProductNetwork(nn.Module):
         self.popularity = nn.Parameter(torch.zeros(num_products))
         self.log_temperature = nn.Parameter(torch.tensor(float(np.log(temperature))))
 
-    def start(self) -> Float[Tensor, "products dimension"]:
-        """Return the vectors before any propagation; in training a random part of the products goes without its id."""
-        by_text = self.text @ self.projection
+    def start(self, products: Int[Tensor, " chosen"] | None = None) -> Float[Tensor, "chosen dimension"]:
+        """Return the vectors before any propagation, of all products or of these, by row.
+
+        In training a random part of them goes without its id.
+        """
+        identity, text = (part if products is None else part[products] for part in (self.identity, self.text))
+        by_text = text @ self.projection
         if not self.training or not self.identity_dropout:
-            return self.identity + by_text
-        kept = torch.rand(len(self.identity), 1, generator=self.rng) >= self.identity_dropout
-        return self.identity * (kept.to(self.identity) / (1.0 - self.identity_dropout)) + by_text
+            return identity + by_text
+        kept = torch.rand(len(identity), 1, generator=self.rng) >= self.identity_dropout
+        return identity * (kept.to(identity) / (1.0 - self.identity_dropout)) + by_text
 
     def scores(
         self, users: Float[Tensor, "users dimension"], keys: Float[Tensor, "products dimension"]

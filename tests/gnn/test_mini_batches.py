@@ -1,0 +1,136 @@
+"""Mini-batches for a trainer: with all neighbours a network says of the seeds what it says on the full graph."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import numpy as np
+import pytest
+import torch
+from torch_geometric.data import HeteroData
+
+from gnn.config import NetworkConfig
+from gnn.csr import CompressedGraph
+from gnn.fit import make_network
+from gnn.hetero import hetero_data
+from gnn.message_passing import MessagePassingNetwork
+from gnn.mini_batches import PropagationConfig, node_batches, what_ran
+from gnn.network import BOUGHT, Relation, adjacency
+from gnn.pyg_lib import pyg_lib_installed
+from gnn.sampler import NeighbourSampler
+from loaders.errors import InputError
+from loaders.synthetic import synthetic_shop
+from tests.gnn.shops import graph_of
+
+CPU = torch.device("cpu")
+ALL = PropagationConfig(num_neighbors=(-1, -1), batch_size=7)
+
+
+@pytest.fixture(scope="module")
+def shop() -> HeteroData:
+    graph = graph_of(synthetic_shop())
+    text = np.random.default_rng(0).normal(size=(len(graph.products), 6)).astype(np.float32)
+    # Few purchases, so that two steps do not reach everything.
+    past = graph.bought.gather_every(40)
+    return hetero_data(graph, past=past, products=np.arange(len(graph.products)), text=text)
+
+
+def network_of(data: HeteroData, kind: Literal["sage", "hgt"]) -> MessagePassingNetwork:
+    network = make_network(data, NetworkConfig(kind=kind, dimension=8, layers=2), device=CPU, seed=5)
+    assert isinstance(network, MessagePassingNetwork)
+    rng = torch.Generator().manual_seed(7)
+    with torch.no_grad():
+        # No embedding too small to matter.
+        for vector in [network.identity, network.turn, network.key_turn, *network.types.values()]:
+            vector.copy_(torch.randn(vector.shape, generator=rng))
+    return network.eval()
+
+
+@pytest.mark.parametrize("disjoint", [False, True])
+@pytest.mark.parametrize("kind", ["sage", "hgt"])
+def test_with_all_neighbours_the_seeds_have_the_vectors_of_the_full_graph(
+    shop: HeteroData, kind: Literal["sage", "hgt"], *, disjoint: bool
+) -> None:
+    network = network_of(shop, kind)
+    sampler = NeighbourSampler(CompressedGraph.of(shop), [-1, -1], disjoint=disjoint)
+    seeds = torch.tensor([5, 0, 17, 30, 2, 9, 41, 11, 3, 8])
+    with torch.no_grad():
+        queries, keys = network(Relation.of(adjacency(shop, BOUGHT), CPU))
+        found = [
+            (network.of_batch(batch), batch["product"].n_id[: batch["product"].batch_size])
+            for batch in node_batches(shop, sampler, config=ALL, seeds=("product", seeds))
+        ]
+    assert torch.cat([nodes for _, nodes in found]).equal(seeds)
+    for (batch_queries, batch_keys), nodes in found:
+        torch.testing.assert_close(batch_queries[: len(nodes)], queries[nodes], rtol=1e-4, atol=1e-4)
+        torch.testing.assert_close(batch_keys[: len(nodes)], keys[nodes], rtol=1e-4, atol=1e-4)
+
+
+def test_a_batch_is_smaller_than_the_graph_and_with_few_neighbours_another_estimate(shop: HeteroData) -> None:
+    network = network_of(shop, "sage")
+    config = PropagationConfig(num_neighbors=(2, 2), batch_size=4)
+    sampler = config.sampler(CompressedGraph.of(shop), seed=0)
+    batch = next(iter(node_batches(shop, sampler, config=config, seeds=("product", torch.arange(4)))))
+    assert batch["product"].num_nodes < shop["product"].num_nodes
+    with torch.no_grad():
+        whole, _ = network(Relation.of(adjacency(shop, BOUGHT), CPU))
+        queries, _ = network.of_batch(batch)
+    assert not torch.allclose(queries[:4], whole[:4], atol=1e-3)
+
+
+def test_an_edge_that_was_drawn_twice_counts_twice_in_the_mean() -> None:
+    data = HeteroData()
+    data["user"].num_nodes = 2
+    data["product"].x = torch.zeros(3, 2)
+    data[BOUGHT].edge_index = torch.tensor([[0, 1], [0, 0]])
+    data["product", "rev_bought", "user"].edge_index = torch.tensor([[0, 0], [0, 1]])
+    data["product", "link", "product"].edge_index = torch.tensor([[1, 2], [0, 0]])
+    network = network_of(data, "sage")
+    batch = data.clone()
+    batch["product"].n_id = torch.arange(3)
+    batch["product", "link", "product"].edge_index = torch.tensor([[1, 2, 1], [0, 0, 0]])
+    heavier = data.clone()
+    heavier["product"].n_id = torch.tensor([0, 1, 2, 1])
+    heavier["product"].num_nodes = 4
+    heavier["product", "link", "product"].edge_index = torch.tensor([[1, 2, 3], [0, 0, 0]])
+    with torch.no_grad():
+        torch.testing.assert_close(network.of_batch(batch)[0][0], network.of_batch(heavier)[0][0])
+
+
+def test_seeds_are_shuffled_by_their_own_seed(shop: HeteroData) -> None:
+    sampler = NeighbourSampler(CompressedGraph.of(shop), [1])
+
+    def order(shuffle_seed: int | None) -> list[int]:
+        seeds = ("product", torch.arange(20))
+        loader = node_batches(shop, sampler, config=ALL, seeds=seeds, shuffle_seed=shuffle_seed)
+        return [int(node) for batch in loader for node in batch["product"].n_id[: batch["product"].batch_size]]
+
+    assert order(None) == list(range(20))
+    assert order(1) == order(1) != order(2)
+    assert sorted(order(1)) == list(range(20))
+
+
+def test_the_config_says_which_way_ran(shop: HeteroData) -> None:
+    full, few = PropagationConfig(), PropagationConfig(num_neighbors=(5,))
+    assert what_ran(full, None) == {
+        "num_neighbors": (),
+        "replace": False,
+        "batch_size": 1024,
+        "workers": 0,
+        "ran": "full graph",
+    }
+    engine = "pyg-lib" if pyg_lib_installed() else "numpy"
+    assert what_ran(few, few.sampler(CompressedGraph.of(shop), seed=0))["ran"] == f"sampled by {engine}"
+
+
+def test_a_sampler_of_the_full_graph_is_refused(shop: HeteroData) -> None:
+    with pytest.raises(InputError, match=r"num_neighbors is empty, which is the full graph"):
+        PropagationConfig().sampler(CompressedGraph.of(shop), seed=0)
+
+
+def test_a_graph_of_other_data_is_refused(shop: HeteroData) -> None:
+    other = shop.clone()
+    other[BOUGHT].edge_index = other[BOUGHT].edge_index[:, 1:]
+    sampler = NeighbourSampler(CompressedGraph.of(other), [1])
+    with pytest.raises(InputError, match=r"the sampler's graph has edges .*; make the graph of this data"):
+        node_batches(shop, sampler, config=ALL, seeds=("product", torch.arange(3)))
