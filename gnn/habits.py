@@ -12,7 +12,7 @@ from kg.graph import Graph
 
 DAY = int(SECONDS_PER_DAY)
 CHEAPER = 0.9
-"""A purchase counts as a deal at or below this part of the product's usual price."""
+"""A purchase counts as a deal at or below this part of the product's usual price, where the shop tells no more."""
 
 COUNTED_APART = ("brand_purchases", "top_brand_purchases", "categories", "own_label_purchases", "labelled_purchases")
 """Counts that loyalty, variety and the own-label share are made from."""
@@ -22,10 +22,10 @@ BANDS = ("low", "middle", "high")
 
 
 def allowed_purchases(graph: Graph, may: Allowed, *, now: int) -> pl.DataFrame:
-    """Return ``user, product, at, quantity, spend, paid, usual`` of the purchases before ``now`` that may be spoken of.
+    """Return the purchases before ``now`` that may be spoken of, and what each cost beside what it usually costs.
 
-    ``paid`` is spend over quantity. ``usual`` is the median of what all users paid for one, else the shop's price; null
-    where nobody knows.
+    Columns are ``user, product, at, quantity, spend, discount, coupon, paid, usual``. ``paid`` is spend over quantity.
+    ``usual`` is the median of what all users paid for one, else the shop's price; null where nobody knows.
     """
     products = pl.Series(np.flatnonzero(may.products))
     price = pl.DataFrame({"product": pl.int_range(len(graph.products), eager=True), "price": graph.products["price"]})
@@ -35,7 +35,7 @@ def allowed_purchases(graph: Graph, may: Allowed, *, now: int) -> pl.DataFrame:
         .with_columns((pl.col("spend") / pl.col("quantity")).alias("paid"))
         .join(price, on="product", how="left", maintain_order="left")
         .with_columns(pl.coalesce(pl.col("paid").median().over("product"), "price").alias("usual"))
-        .select("user", "product", "at", "quantity", "spend", "paid", "usual")
+        .select("user", "product", "at", "quantity", "spend", "discount", "coupon", "paid", "usual")
     )
 
 
@@ -47,8 +47,6 @@ def habits(purchases: pl.DataFrame, graph: Graph, may: Allowed, *, now: int, con
     times = pl.col("at").filter(pl.col("at") > 0)
     weeks = ((now - times.min()) / (7 * SECONDS_PER_DAY)).clip(lower_bound=1.0)
     days = (times // DAY).n_unique()
-    # Where all is free, nothing is a deal.
-    bargain = (pl.col("paid") <= CHEAPER * pl.col("usual")) & (pl.col("usual") > 0)
     rows = purchases.group_by("user", maintain_order=True).agg(
         pl.len().cast(pl.Int64).alias("purchases"),
         pl.col("product").n_unique().cast(pl.Int64).alias("products"),
@@ -61,9 +59,7 @@ def habits(purchases: pl.DataFrame, graph: Graph, may: Allowed, *, now: int, con
         # The sum of nothing is 0 in polars; a spend nobody knows stays unknown.
         pl.when(pl.col("spend").count() > 0).then(pl.col("spend").sum()).alias("spend"),
         pl.col("spend").count().cast(pl.Int64).alias("paid_purchases"),
-        bargain.mean().alias("deals"),
-        bargain.sum().cast(pl.Int64).alias("deal_purchases"),
-        bargain.count().cast(pl.Int64).alias("priced_purchases"),
+        *_deal_seeking(purchases),
     )
     rows = rows.with_columns((pl.col("spend") / pl.col("shopping_days").replace(0, None)).alias("spend_a_day"))
     for found in (
@@ -133,6 +129,31 @@ def _paid_by_category(means: pl.DataFrame) -> list[tuple[int, np.ndarray]]:
     return [
         (int(category), rows["mean_paid"].to_numpy())
         for (category,), rows in means.group_by("target", maintain_order=True)
+    ]
+
+
+def _deal_seeking(purchases: pl.DataFrame) -> list[pl.Expr]:
+    """Return the shares of deals and of coupons in a user's purchases, and the counts that they are made from.
+
+    A deal has a discount or a coupon; where none of ``purchases`` tells of either, it is cheaper than usual.
+    """
+    # Null only where neither is known: what is empty beside the other counts as none.
+    reduced = pl.max_horizontal("discount", "coupon") > 0
+    # Where all is free, nothing is a deal.
+    cheaper = (pl.col("paid") <= CHEAPER * pl.col("usual")) & (pl.col("usual") > 0)
+    deal = reduced if purchases.select(reduced.count()).item() else cheaper
+    with_coupon = pl.col("coupon") > 0
+    counts = {
+        "deal_purchases": deal.sum(),
+        "told_purchases": reduced.count(),
+        "priced_purchases": cheaper.count(),
+        "coupon_purchases": with_coupon.sum(),
+        "coupon_told_purchases": with_coupon.count(),
+    }
+    return [
+        deal.mean().alias("deals"),
+        with_coupon.mean().alias("coupons"),
+        *(count.cast(pl.Int64).alias(name) for name, count in counts.items()),
     ]
 
 

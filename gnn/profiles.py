@@ -162,7 +162,10 @@ def user_vectors(
 
 
 def _segment_rows(users: pl.DataFrame) -> pl.DataFrame:
-    means = ("recency_days", "days_a_week", "rhythm_days", "spend_a_day", "deals", "loyalty", "variety", "own_label")
+    means = (
+        *("recency_days", "days_a_week", "rhythm_days", "spend_a_day", "deals", "coupons", "loyalty", "variety"),
+        "own_label",
+    )
     return (
         users.drop_nulls("segment")
         .group_by("segment", pl.col("segment_name").alias("name"))

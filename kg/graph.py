@@ -128,7 +128,7 @@ class Graph:
     """``id``, ``name``, ``level`` (1 is the top)."""
 
     bought: pl.DataFrame
-    """``user``, ``product`` (positions), ``at``, ``quantity``, ``spend``, ``fold``; one row a purchase."""
+    """``user``, ``product`` (positions), ``at`` and the other properties of a purchase (:data:`kg.schema.BOUGHT`)."""
 
     has_brand: pl.DataFrame
     """``source`` (product), ``target`` (brand), positions."""

@@ -26,7 +26,9 @@ from loaders.errors import InputError
 # The database would take 80 % of the machine's memory; the whole main job has to fit in 4 GB. 5 million RELATED edges
 # need 1 GB (512 MB were too few); a larger shop sets the variable.
 BUFFER_BYTES = int(os.environ.get("LADYBUG_BUFFER_MB", "2048")) << 20
-ROWS_PER_COPY = 1_000_000
+# A million rows of RELATED.
+CELLS_PER_COPY = 12_000_000
+LARGE_ROWS = 100_000
 
 TYPES = {"String": "STRING", "Int64": "INT64", "Float64": "DOUBLE", "Boolean": "BOOL"}
 
@@ -242,9 +244,11 @@ class LadybugStore:
     def _copy(self, table: str, frame: pl.DataFrame, *, options: str = "") -> None:
         is_node = table in {*schema.NODES, "Graph", "Run"}
         columns = f"({', '.join(f'`{name}`' for name in frame.columns)})" if is_node else ""
-        # In slices, because the database takes its own copy of what it is given.
-        slices = frame.iter_slices(ROWS_PER_COPY)
-        for rows in tqdm(slices, total=-(-len(frame) // ROWS_PER_COPY), desc=f"write {table}", disable=_quiet(frame)):
+        # In slices, because the database takes its own copy of what it is given; in few, because each costs time: the
+        # purchases of The Complete Journey took 5.3 s of CPU in two slices and 3.9 in one.
+        size = CELLS_PER_COPY // frame.width
+        slices = frame.iter_slices(size)
+        for rows in tqdm(slices, total=-(-len(frame) // size), desc=f"write {table}", disable=_quiet(frame)):
             self._run(f"COPY `{table}`{columns} FROM $rows{options}", {"rows": rows})
 
     @contextmanager
@@ -287,7 +291,7 @@ class LadybugStore:
 
 def _quiet(frame: pl.DataFrame) -> bool | None:
     """Return whether to show no progress: always for a small table, else (None) where there is no terminal."""
-    return None if len(frame) > ROWS_PER_COPY // 10 else True
+    return None if len(frame) > LARGE_ROWS else True
 
 
 def _run_frame(run: RunRecord) -> pl.DataFrame:

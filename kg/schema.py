@@ -8,7 +8,7 @@ import polars as pl
 
 from loaders.errors import InputError
 
-VERSION = 4
+VERSION = 5
 """Goes up when a graph that was loaded before can no longer be read; a store then asks to be loaded again."""
 
 NODES: dict[str, dict[str, type[pl.DataType]]] = {
@@ -37,9 +37,15 @@ BOUGHT: dict[str, type[pl.DataType]] = {
     "at": pl.Int64,
     "quantity": pl.Float64,
     "spend": pl.Float64,
+    "discount": pl.Float64,
+    "coupon": pl.Float64,
     "fold": pl.String,
 }
-"""Properties of a purchase; ``at`` is in seconds since 1970 (UTC), 0 where nobody knows."""
+"""Properties of a purchase; ``at`` is in seconds since 1970 (UTC), 0 where nobody knows.
+
+``discount`` and ``coupon`` are the money taken off, by the shop and by coupons: 0 where there was none, null where
+nobody knows.
+"""
 
 SHARES = ("bought", "brand", "category", "text", "links", "network", "repeat")
 """The parts that a ``RELATED`` weight is the sum of, each a property of the edge."""

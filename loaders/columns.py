@@ -170,6 +170,8 @@ CORE: dict[str, dict[str, Callable[[pl.Series, str], pl.Series]]] = {
         "at": _cast_moment,
         "quantity": _cast_number,
         "spend": _cast_number,
+        "discount": _cast_number,
+        "coupon": _cast_number,
         "fold": _cast_text,
     },
     "users": {"user_id": _cast_id},

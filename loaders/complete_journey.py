@@ -30,7 +30,12 @@ def load_complete_journey() -> Shop:
             "product_id",
             pl.col("transaction_timestamp").alias("at"),
             "quantity",
+            # What the shop took: the maker's part of a coupon, which he pays to the shop, is still in it.
             pl.col("sales_value").alias("spend"),
+            # By the loyalty card.
+            pl.col("retail_disc").alias("discount"),
+            # The maker's coupon, and what the shop adds to it.
+            (pl.col("coupon_disc") + pl.col("coupon_match_disc")).alias("coupon"),
         ),
         users=_read("demographics").rename({"household_id": "user_id"}),
         findings=[*findings, *_uncategorised(products)],

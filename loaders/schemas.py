@@ -28,6 +28,12 @@ def _not_a_graph_name(data: pa.PolarsData) -> pl.LazyFrame:
 
 FINITE = pa.Check(_finite, error="is not a finite number; write it like 12.5 or leave it empty")
 IDENTIFIER = pa.Column(pl.String)
+MONEY_OFF = pa.Column(
+    pl.Float64,
+    # FINITE first: polars orders NaN above every number.
+    [FINITE, pa.Check.ge(0, error="is below 0; give what was taken off as a number of 0 or more, or leave it empty")],
+    nullable=True,
+)
 
 SCHEMAS = {
     "products": pa.DataFrameSchema(
@@ -68,6 +74,8 @@ SCHEMAS = {
                 nullable=True,
             ),
             "spend": pa.Column(pl.Float64, FINITE, nullable=True),
+            "discount": MONEY_OFF,
+            "coupon": MONEY_OFF,
             "fold": pa.Column(
                 pl.String,
                 pa.Check.isin(FOLDS, error=f"is none of {', '.join(FOLDS)}; write one of these"),

@@ -12,6 +12,8 @@ from loaders.errors import InputError
 from loaders.schemas import validate
 
 PURCHASE_KEY = ("user_id", "product_id", "at")
+MONEY = ("spend", "discount", "coupon")
+"""What was paid for the whole purchase, and what was taken off: by the shop, and by coupons."""
 
 
 @dataclass(frozen=True)
@@ -45,7 +47,7 @@ class Shop:
     """``product_id, name, brand, category, price, text`` and extra columns, sorted by id."""
 
     purchases: pl.DataFrame
-    """``user_id, product_id, at, quantity, spend, fold``; the first three are its key and its order."""
+    """``user_id, product_id, at, quantity, spend, discount, coupon, fold``; its key and order are the first three."""
 
     users: pl.DataFrame
     """``user_id`` and extra columns, sorted by id; every buyer has a row."""
@@ -170,7 +172,7 @@ def _product_links(links: pl.DataFrame, products: pl.DataFrame) -> tuple[pl.Data
 
 
 def _sum_lines(purchases: pl.DataFrame) -> tuple[pl.DataFrame, list[Finding]]:
-    """Return one row for each user, product and time, sorted; quantity and spend are added up."""
+    """Return one row for each user, product and time, sorted; quantity and money are added up."""
     ordered = purchases.sort(PURCHASE_KEY)
     again = pl.all_horizontal(pl.col(column).eq_missing(pl.col(column).shift()) for column in PURCHASE_KEY)
     is_again = ordered.select(again).to_series()
@@ -178,11 +180,11 @@ def _sum_lines(purchases: pl.DataFrame) -> tuple[pl.DataFrame, list[Finding]]:
         return ordered, []
     is_repeated = is_again | is_again.shift(-1, fill_value=False)
     # Sorted by all columns, so that the order of the raw lines cannot change a sum's last digit.
-    lines = ordered.filter(is_repeated).sort(*PURCHASE_KEY, "quantity", "spend", "fold")
+    lines = ordered.filter(is_repeated).sort(*PURCHASE_KEY, "quantity", *MONEY, "fold")
     summed = lines.group_by(PURCHASE_KEY, maintain_order=True).agg(
         pl.col("quantity").sum(),
-        # The sum of nothing is 0 in polars; a spend nobody knows stays unknown.
-        pl.when(pl.col("spend").count() > 0).then(pl.col("spend").sum()),
+        # The sum of nothing is 0 in polars; money nobody knows stays unknown.
+        *(pl.when(pl.col(column).count() > 0).then(pl.col(column).sum()) for column in MONEY),
         pl.col("fold").first(),
         pl.col("fold").n_unique().alias("folds"),
     )

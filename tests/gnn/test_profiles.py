@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 from math import exp, log
+from pathlib import Path
 
 import numpy as np
 import polars as pl
@@ -46,9 +48,10 @@ NOW = 15 * DAY
 CONFIG = ProfileConfig(least_priced=1)
 
 
-def graph(rows: list[tuple[str, str, int, int, float]] = BOUGHT) -> Graph:
+def graph(rows: list[tuple[str, str, int, int, float]] = BOUGHT, **off: list[float | None]) -> Graph:
     bought = pl.DataFrame(rows, schema=["user_id", "product_id", "day", "quantity", "spend"], orient="row")
-    purchases = bought.with_columns(at=pl.col("day") * DAY).drop("day")
+    taken_off = [pl.Series(name, values, dtype=pl.Float64) for name, values in off.items()]
+    purchases = bought.with_columns(*taken_off, at=pl.col("day") * DAY).drop("day")
     return graph_of(check_shop("hand", products=PRODUCTS, purchases=purchases))
 
 
@@ -89,6 +92,37 @@ def test_what_a_habit_is_made_from_is_counted() -> None:
     found = numbers(made, "ann")
     assert (found["brand_purchases"], found["labelled_purchases"], found["categories"]) == (0, 0, 0)
     assert (found["paid_purchases"], found["loyalty"]) == (0, None)
+
+
+def test_deals_are_purchases_with_a_discount_or_a_coupon_of_those_where_either_is_known() -> None:
+    made = graph(
+        discount=[0.5, 0.0, None, None, 9.0, 0.0, None, None],
+        coupon=[None, 0.0, 1.0, None, 9.0, None, None, None],
+    )
+    ann, bob = numbers(made, "ann"), numbers(made, "bob")
+    # Ann's first tea, and her second by its coupon, but not the jam; nobody knows of the mug, and the wine is not said.
+    assert (ann["deals"], ann["deal_purchases"], ann["told_purchases"]) == (2 / 3, 2, 3)
+    assert (ann["coupons"], ann["coupon_purchases"], ann["coupon_told_purchases"]) == (0.5, 1, 2)
+    # Bob's cheap tea is one of which nobody knows: the shop tells, so its price does not count.
+    assert (bob["deals"], bob["deal_purchases"], bob["told_purchases"]) == (0.0, 0, 1)
+    assert (bob["coupons"], bob["coupon_purchases"], bob["coupon_told_purchases"]) == (None, 0, 0)
+    assert (ann["priced_purchases"], bob["priced_purchases"]) == (4, 2)
+
+
+@pytest.mark.parametrize(("column", "coupons"), [("discount", None), ("coupon", 0.25)])
+def test_one_of_the_two_columns_is_enough_to_know_deals(column: str, coupons: float | None) -> None:
+    found = numbers(graph(**{column: [0.0, 0.0, 0.0, 2.0, 0.0, 0.0, 0.0, 0.0]}), "ann")
+    assert (found["deals"], found["coupons"]) == (0.25, coupons)
+
+
+def test_where_the_shop_tells_nothing_a_deal_is_cheaper_than_usual_and_no_coupon_is_known() -> None:
+    bob = numbers(graph(), "bob")
+    assert (bob["deals"], bob["told_purchases"]) == (0.5, 0)
+    assert (bob["coupons"], bob["coupon_purchases"], bob["coupon_told_purchases"]) == (None, 0, 0)
+    # What is told of the wine, or after the moment, does not change the rule.
+    of_wine = graph(discount=[None, None, None, None, 9.0, None, None, 9.0])
+    later = graph([*BOUGHT, ("bob", "tea", 16, 1, 1.0)], coupon=[*[None] * 8, 0.5])
+    assert numbers(of_wine, "bob") == numbers(later, "bob") == bob
 
 
 def test_what_is_sensitive_changes_no_habit() -> None:
@@ -200,6 +234,28 @@ def test_the_tables_hold_the_rows_of_one_user(made: Graph, profiles: Profiles) -
     assert profiles.vectors.shape == (len(profiles.users), profiles.parts["embedding"][1])
     # Who bought nothing that may be spoken of has no row.
     assert "eve" not in profiles.users["user"]
+
+
+def test_a_segment_has_the_mean_of_its_users_coupons() -> None:
+    shop = synthetic_shop()
+    theme = next(iter(THEMES))
+    lovers = shop.users.filter(pl.col("taste").str.starts_with(theme))["user_id"]
+    coupon = pl.col("user_id").is_in(lovers.implode()).cast(pl.Float64)
+    made = graph_of(replace(shop, purchases=shop.purchases.with_columns(coupon=coupon)))
+    now = int(made.bought["at"].max()) + 1
+    found = make_profiles(
+        made, learned(made), np.eye(len(made.products), 8), now=now, config=ProfileConfig(level=1), seed=0
+    ).segments
+    for name, deals, coupons in found.select("name", "deals", "coupons").rows():
+        assert coupons == pytest.approx(float(name.startswith(theme)), abs=0.1)
+        assert deals == coupons
+
+
+def test_every_column_of_the_users_is_documented(profiles: Profiles) -> None:
+    page = (Path(__file__).parents[2] / "docs" / "profiles.md").read_text(encoding="utf-8")
+    table = page.split("**`users.parquet`**")[1].split("The usual price")[0]
+    columns = re.findall(r"`(\w+)`", "".join(line.split("|")[1] for line in table.splitlines() if line.startswith("|")))
+    assert sorted(columns) == sorted(set(profiles.users.columns) - {"user"})
 
 
 def test_blocked_words_leave_no_trace_in_any_table(made: Graph) -> None:

@@ -279,6 +279,7 @@ def deliver(folder: Path, *, made_at: str = FIRST_RUN.made_at, now: int = FIRST_
             {"user": ["ann"], "segment": [0], "segment_name": ["Food <b>"], "top_brand": ["Leaf"]}
             | {"purchases": [4], "products": [3], "first_at": [7 * DAY], "last_at": [10 * DAY], "categories": [2]}
             | {"paid_purchases": [4], "priced_purchases": [3], "deal_purchases": [2], "labelled_purchases": [4]}
+            | {"told_purchases": [3], "coupon_purchases": [1], "coupon_told_purchases": [2], "coupons": [0.5]}
             | {"brand_purchases": [4], "top_brand_purchases": [3], "own_label_purchases": [0]}
             | {name: [1.5] for name in ("recency_days", "days_a_week", "rhythm_days", "spend")}
             | {"shopping_days": [4]}
@@ -339,7 +340,8 @@ def test_a_profile_shows_preferences_habits_price_bands_and_evidence(preferring,
         "shopping_days +4 +4 purchases of 3 products, 1970-01-08 to 1970-01-11",
         "spend +1\\.5000? +4 purchases with a known spend, 1970-01-08 to 1970-01-11",
         "spend_a_day +0\\.5000? +her spend over 4 shopping days",
-        "deals +0\\.5000? +2 of 3 priced purchases",
+        "deals +0\\.5000? +2 of 3 purchases had a discount or a coupon",
+        "coupons +0\\.5000? +1 of 2 purchases had a coupon",
         "loyalty +0\\.5000? +3 of 4 purchases that have a brand",
         "top_brand +Leaf +most often 2 × Green Tea \\(tea\\)",
         "variety +0\\.5000? +4 purchases in 2 categories",
@@ -352,6 +354,20 @@ def test_a_profile_shows_preferences_habits_price_bands_and_evidence(preferring,
     assert "Wine" not in shown
 
 
+def test_a_page_of_a_shop_that_tells_no_discounts_counts_prices_and_is_silent_on_coupons(
+    preferring, tmp_path, monkeypatch, capsys
+) -> None:
+    place = deliver(tmp_path)
+    users = pl.read_parquet(place / "users.parquet")
+    none = {"coupons": None, "told_purchases": 0, "coupon_purchases": 0, "coupon_told_purchases": 0}
+    users.with_columns(pl.lit(value).alias(name) for name, value in none.items()).write_parquet(place / "users.parquet")
+    words = ("--user", "ann", "--store", preferring, "--profiles", str(place))
+    for kind, found in (("text", r"deals +0\.5000? +2 of 3 priced purchases\n"), ("json", '"2 of 3 priced purchases"')):
+        _, shown, _ = in_process(monkeypatch, capsys, "profile", *words, "--format", kind)
+        assert re.search(found, shown)
+        assert "coupon" not in shown
+
+
 def test_a_profile_as_json_holds_the_same_rows(preferring, tmp_path, monkeypatch, capsys) -> None:
     words = ("--user", "ann", "--store", preferring, "--profiles", str(deliver(tmp_path)), "--format", "json")
     _, shown, _ = in_process(monkeypatch, capsys, "profile", *words)
@@ -362,6 +378,7 @@ def test_a_profile_as_json_holds_the_same_rows(preferring, tmp_path, monkeypatch
     }  # fmt: skip
     assert [row["what"] for row in sections["Preferences"]] == ["Leaf", "Food"]
     assert [row["category"] for row in sections["Price bands"]] == ["Food"]
+    assert {"what": "coupons", "number": 0.5, "made from": "1 of 2 purchases had a coupon"} in sections["Habits"]
 
 
 def test_a_profile_as_html_is_one_escaped_file_without_scripts(tmp_path, monkeypatch, capsys) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -12,6 +13,7 @@ from polars.testing import assert_frame_equal
 
 from kg.build import graph_tables
 from kg.ladybug_store import LadybugStore
+from kg.load import load_graph
 from kg.schema import VERSION
 from kg.store import open_store
 from loaders.errors import InputError
@@ -132,6 +134,23 @@ def test_a_graph_of_another_schema_version_is_refused(address: str) -> None:
             store.layout()
         with pytest.raises(InputError, match="schema version 0"):
             store.read_graph()
+
+
+def test_a_graph_from_before_purchases_had_discounts_asks_to_be_loaded_anew(address: str) -> None:
+    with LadybugStore(path_of(address)) as store:
+        layout = json.loads(store._read("MATCH (g:Graph) RETURN g.layout AS layout").item()) | {"version": 4}
+        for column in ("discount", "coupon"):
+            store._run(f"ALTER TABLE BOUGHT DROP {column}")
+        store._run("MATCH (g:Graph) SET g.layout = $layout", {"layout": json.dumps(layout)})
+    sentence = rf"has schema version 4 and this program reads version {VERSION}; delete the file and load it again"
+    with open_store(address) as store:
+        for ask in (store.read_graph, store.run_record, partial(load_graph, small_shop(), store)):
+            with pytest.raises(InputError, match=sentence):
+                ask()
+    path_of(address).unlink()
+    with open_store(address) as store:
+        assert load_graph(small_shop(), store).written
+        assert store.read_graph().fingerprint() == graph_tables(small_shop()).fingerprint()
 
 
 def test_a_half_written_new_file_is_ignored_and_replaced(address: str) -> None:

@@ -68,9 +68,10 @@ def shops(draw: st.DrawFn) -> Shop:
             for name, values in EXTRAS.items()
         },
     }
+    money = st.one_of(st.none(), st.just(0.0), st.floats(0, 1e9))
     bought = draw(
         st.lists(
-            st.tuples(st.sampled_from(users), st.sampled_from(products), st.integers(0, 10**10)),
+            st.tuples(st.sampled_from(users), st.sampled_from(products), st.integers(0, 10**10), money, money),
             min_size=1,
             max_size=8,
         )
@@ -81,7 +82,11 @@ def shops(draw: st.DrawFn) -> Shop:
             {"product_id": products, **columns},
             schema={"product_id": pl.String, "name": pl.String, "brand": pl.String, "price": pl.Float64, **EXTRA_TYPES},
         ),
-        purchases=pl.DataFrame(bought, schema=["user_id", "product_id", "at"], orient="row"),
+        purchases=pl.DataFrame(
+            bought,
+            schema=["user_id", "product_id", "at", ("discount", pl.Float64), ("coupon", pl.Float64)],
+            orient="row",
+        ),
         users=pl.DataFrame({"user_id": users, "TABLE": users}),
         links=pl.DataFrame({"source_id": products, "relation": "MATCH", "target_id": products[::-1]}),
         test_from=draw(st.one_of(st.none(), st.integers(0, 10**10))),
@@ -119,6 +124,21 @@ def test_values_arrive_as_they_left(store: GraphStore) -> None:
     tables = graph_tables(small_shop(products=products))
     store.replace_graph(tables)
     same(store.read_graph(), tables)
+
+
+def test_a_discount_of_nothing_and_an_unknown_one_stay_apart(store: GraphStore) -> None:
+    purchases = PURCHASES.head(3).with_columns(
+        discount=pl.Series([0.0, None, 1.5]), coupon=pl.Series([None, 0.0, 0.25])
+    )
+    tables = graph_tables(small_shop(purchases=purchases))
+    store.replace_graph(tables)
+    same(store.read_graph(), tables)
+    text = (
+        "MATCH (u:User)-[b:BOUGHT]->(:Product) RETURN b.at AS at, b.discount AS discount, b.coupon AS coupon "
+        "ORDER BY at LIMIT 9"
+    )
+    rows = [(7 * DAY, 1.5, 0.25), (8 * DAY, 0.0, None), (9 * DAY, None, 0.0)]
+    assert store.query(text, {}).rows() == rows
 
 
 def test_an_empty_store_has_no_layout(store: GraphStore) -> None:

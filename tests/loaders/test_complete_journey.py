@@ -24,7 +24,8 @@ def shop() -> Shop:
 @pytest.fixture(scope="module")
 def lines() -> pl.DataFrame:
     columns = ["household_id", "product_id", "quantity", "sales_value", "week", "transaction_timestamp"]
-    return pl.read_parquet(DATA / "transactions.parquet", columns=columns)
+    off = ["retail_disc", "coupon_disc", "coupon_match_disc"]
+    return pl.read_parquet(DATA / "transactions.parquet", columns=[*columns, *off])
 
 
 def test_the_tables_have_the_published_sizes(shop: Shop) -> None:
@@ -62,6 +63,26 @@ def test_no_money_is_lost_but_that_of_the_dropped_lines(shop: Shop, lines: pl.Da
     usable = lines.filter(pl.col("quantity") > 0).join(products, on="product_id", how="semi")
     assert shop.purchases["spend"].sum() == pytest.approx(usable["sales_value"].sum(), rel=1e-12)
     assert shop.purchases["quantity"].sum() == usable["quantity"].sum()
+    assert shop.purchases["discount"].sum() == pytest.approx(usable["retail_disc"].sum(), rel=1e-12)
+    coupons = usable["coupon_disc"].sum() + usable["coupon_match_disc"].sum()
+    assert shop.purchases["coupon"].sum() == pytest.approx(coupons, rel=1e-12)
+
+
+def test_half_of_the_purchases_have_a_discount_and_one_in_eighty_a_coupon(shop: Shop) -> None:
+    known = shop.purchases.select(pl.col("discount", "coupon").count()).row(0)
+    assert known == (len(shop.purchases), len(shop.purchases))
+    shares = shop.purchases.select((pl.col("discount", "coupon") > 0).mean()).row(0)
+    assert shares == pytest.approx((0.50, 0.013), abs=0.005)
+
+
+def test_a_coupon_is_the_makers_and_what_the_shop_adds_to_it(shop: Shop) -> None:
+    own = shop.purchases.filter(pl.col("user_id") == "1519", pl.col("product_id") == "850562")
+    # Of the two coupons the maker gave 55 cents each and the shop 45.
+    assert own.select("quantity", "spend", "discount", "coupon").rows() == [
+        (2.0, 3.55, 1.78, 1.0),
+        (1.0, 2.0, 0.89, 0.0),
+        (1.0, 2.44, 0.0, 1.0),
+    ]
 
 
 def test_the_split_falls_exactly_between_the_weeks_of_the_data(shop: Shop, lines: pl.DataFrame) -> None:

@@ -116,7 +116,7 @@ def test_a_missing_table_is_refused_with_the_columns_it_needs(folder: Path) -> N
     refused(
         folder,
         f"{folder} has no purchases.csv or purchases.parquet; add it with the columns user_id, product_id and, "
-        "where you have them, at, quantity, spend, fold",
+        "where you have them, at, quantity, spend, discount, coupon, fold",
     )
 
 

@@ -17,7 +17,7 @@ def test_a_known_name_is_loaded() -> None:
 def test_a_path_is_a_folder_of_tables(tmp_path: Path) -> None:
     (tmp_path / "products.csv").write_text("product_id\ntea\n", encoding="utf-8")
     (tmp_path / "purchases.csv").write_text("user_id,product_id\nann,tea\n", encoding="utf-8")
-    assert load_shop(str(tmp_path)).purchases.rows() == [("ann", "tea", 0, 1.0, None, None)]
+    assert load_shop(str(tmp_path)).purchases.rows() == [("ann", "tea", 0, 1.0, *[None] * 4)]
 
 
 @pytest.mark.parametrize("source", ["complete_journey", ""])

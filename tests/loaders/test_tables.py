@@ -47,11 +47,16 @@ def test_the_smallest_shop_has_every_core_column_with_its_type() -> None:
         "at": pl.Int64,
         "quantity": number,
         "spend": number,
+        "discount": number,
+        "coupon": number,
         "fold": text,
     }
     assert dict(checked.users.schema) == {"user_id": text}
     assert dict(checked.links.schema) == {"source_id": text, "relation": text, "target_id": text}
-    assert checked.purchases.rows() == [("ann", "tea", 0, 1.0, None, None), ("bob", "pot", 0, 1.0, None, None)]
+    assert checked.purchases.rows() == [
+        ("ann", "tea", 0, 1.0, None, None, None, None),
+        ("bob", "pot", 0, 1.0, None, None, None, None),
+    ]
     assert checked.products["product_id"].to_list() == ["pot", "tea"]
     assert checked.findings == ()
     assert (checked.validation_from, checked.test_from) == (None, None)
@@ -96,21 +101,29 @@ def test_lines_of_one_user_product_and_time_are_added_up() -> None:
             "at": [5, 7, 7, 8, 7],
             "quantity": [1, 2, 3, 1, 1],
             "spend": [None, 1.5, None, 4.0, None],
+            "discount": [0.5, 0.25, 0.5, None, 0.0],
+            "coupon": [None, None, None, 2.0, None],
         }
     )
     assert checked.purchases.drop("fold").rows() == [
-        ("ann", "pot", 7, 1.0, None),
-        ("ann", "tea", 7, 5.0, 1.5),
-        ("ann", "tea", 8, 1.0, 4.0),
-        ("bob", "pot", 5, 1.0, None),
+        ("ann", "pot", 7, 1.0, None, 0.0, None),
+        ("ann", "tea", 7, 5.0, 1.5, 0.75, None),
+        ("ann", "tea", 8, 1.0, 4.0, None, 2.0),
+        ("bob", "pot", 5, 1.0, None, 0.5, None),
     ]
     rule = "shares user, product and time with another line, so was added to it"
     assert checked.findings == (Finding("purchases", rule, "kept", 1, "ann tea"),)
 
 
-def test_a_spend_nobody_knows_stays_unknown_when_lines_are_added_up() -> None:
-    purchases = {"user_id": ["ann", "ann"], "product_id": ["tea", "tea"], "spend": [None, None]}
-    assert shop(purchases=purchases).purchases.rows() == [("ann", "tea", 0, 2.0, None, None)]
+@pytest.mark.parametrize("money", ["spend", "discount", "coupon"])
+def test_money_nobody_knows_stays_unknown_when_lines_are_added_up(money: str) -> None:
+    purchases = {"user_id": ["ann", "ann"], "product_id": ["tea", "tea"], money: [None, None]}
+    assert shop(purchases=purchases).purchases.rows() == [("ann", "tea", 0, 2.0, None, None, None, None)]
+
+
+def test_no_discount_is_not_an_unknown_one() -> None:
+    checked = shop(purchases={"discount": ["0", ""], "coupon": [None, "1.25"]})
+    assert checked.purchases.select("discount", "coupon").rows() == [(0.0, None), (None, 1.25)]
 
 
 def test_links_to_no_product_to_itself_and_given_twice_are_dropped_and_counted() -> None:
@@ -138,8 +151,9 @@ def test_columns_of_purchases_that_are_not_kept_and_missing_times_are_counted() 
     )
 
 
-def test_the_order_of_the_rows_does_not_change_the_shop() -> None:
-    purchases = pl.DataFrame({"user_id": ["a"] * 3, "product_id": ["tea"] * 3, "spend": [0.1, 0.2, 0.3]})
+@pytest.mark.parametrize("money", ["spend", "discount", "coupon"])
+def test_the_order_of_the_rows_does_not_change_the_shop(money: str) -> None:
+    purchases = pl.DataFrame({"user_id": ["a"] * 3, "product_id": ["tea"] * 3, money: [0.1, 0.2, 0.3]})
     there = check_shop("corner", products=pl.DataFrame(PRODUCTS), purchases=purchases)
     back = check_shop("corner", products=pl.DataFrame(PRODUCTS).reverse(), purchases=purchases.reverse())
     assert there.purchases.equals(back.purchases)
@@ -226,6 +240,28 @@ def test_a_product_table_that_breaks_a_rule_is_refused_in_one_sentence(products:
         (
             {"spend": [True, None]},
             "purchases: spend 'true' in row 1 is not a number; write it like 12.5 or leave it empty (1 of 2 rows)",
+        ),
+        (
+            {"discount": [0.5, -0.5]},
+            "purchases: discount -0.5 is below 0 (1 of 2 rows); give what was taken off as a number of 0 or more, or "
+            "leave it empty",
+        ),
+        (
+            {"discount": [None, float("nan")]},
+            "purchases: discount nan is not a finite number (1 of 2 rows); write it like 12.5 or leave it empty",
+        ),
+        (
+            {"coupon": [-1, -2]},
+            "purchases: coupon -1.0 is below 0 (2 of 2 rows); give what was taken off as a number of 0 or more, or "
+            "leave it empty",
+        ),
+        (
+            {"coupon": [float("inf"), None]},
+            "purchases: coupon inf is not a finite number (1 of 2 rows); write it like 12.5 or leave it empty",
+        ),
+        (
+            {"coupon": ["10 %", None]},
+            "purchases: coupon '10 %' in row 1 is not a number; write it like 12.5 or leave it empty (1 of 2 rows)",
         ),
         (
             {"at": ["2024-05-31", "31.5.2024"]},
