@@ -11,7 +11,7 @@ from jaxtyping import Float, Int
 from scipy import sparse
 
 from gnn.base import fit_base, fit_content
-from gnn.candidates import Candidates, gather_candidates, with_feature
+from gnn.candidates import BY_BASE, Candidates, gather_candidates, with_feature
 from gnn.config import ClosedFormConfig, EdgeConfig, HistoryConfig, NetworkConfig, RelatedConfig, TrainConfig
 from gnn.edges import FittedEdges, fit_edges, largest_edges, reweighed
 from gnn.evaluate import evaluate
@@ -152,8 +152,9 @@ class Cartograph:
             task, content, seed=seed, epochs=max(network.epochs, 1), record=partial(record, "network on all")
         )
         candidates, base_way = self._candidates(task, content, network)
-        # As in the closed form, edges are chosen without the trend.
+        # As in the closed form, edges are chosen without the trend; those that it did not propose have none in them.
         factor = trend_of(task, content, self.related) ** self.related.trend
+        trends = np.where(candidates.proposed_by == BY_BASE, factor[candidates.target], 1.0)
         for way in ways:
             edges = fit_edges(
                 learned_from,
@@ -166,7 +167,7 @@ class Cartograph:
                 record=partial(record, f"edge network, the tail weighed by {way.tail_power:g}"),
             )
             weights = edges.weights(candidates)
-            kept = largest_edges(candidates, weights / factor[candidates.target], per_product=self.related.per_product)
+            kept = largest_edges(candidates, weights / trends, per_product=self.related.per_product)
             related = reweighed(candidates, weights, kept=kept)
             fitted = self._finished(task, content, related, base_way, network, edges)
             yield replace(fitted, read=candidates.only(kept)) if keep_read else fitted

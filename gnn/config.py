@@ -130,7 +130,7 @@ class RelatedConfig:
     """The ``RELATED`` edges."""
 
     per_product: int = 200
-    """Edges kept for each product, the largest by absolute weight."""
+    """Edges kept for each product, the largest by absolute weight before the trend."""
 
     own: float = 1.0
     """Weight of the edge from a product to itself, where products may be bought again (``repeat``)."""

@@ -110,13 +110,10 @@ class CompressedGraph:
                 if label not in num_nodes:
                     raise InputError(f"edge type {edge_type} has ends {label!r}; known are {', '.join(num_nodes)}")
                 require_nodes(ends, num_nodes[label], what=f"edge type {edge_type}", label=label)
-            source, relation, target = edge_type
-            back = lists.get((target, f"rev_{relation}", source), edges)
-            if (edges.time is None) != (back.time is None):
+            for other, back in lists.items():
                 # Else the future comes in by the way back.
-                raise InputError(
-                    f"only one of {edge_type} and its reverse 'rev_{relation}' has times; give both theirs"
-                )
+                if edges.time is not None and back.time is None and _is_way_back(edge_type, edges, other, back):
+                    raise InputError(f"{edge_type} has times and its reverse {other} has none; give both theirs")
         compressed = {
             edge_type: CompressedEdges.of(edges, num_targets=num_nodes[edge_type[2]])
             for edge_type, edges in lists.items()
@@ -186,6 +183,18 @@ def require_nodes(nodes: Int[np.ndarray, " nodes"], count: int, *, what: str, la
             f"{what} names {len(outside)} {label!r} nodes that do not exist, the first {int(outside[0])}; "
             f"they are numbered from 0, and there are {count}"
         )
+
+
+def _is_way_back(edge_type: EdgeType, edges: EdgeList, other: EdgeType, back: EdgeList) -> bool:
+    """Return whether ``back`` is ``edges`` turned round: named so, or of the same ends."""
+    source, relation, target = edge_type
+    if (target, source) != (other[0], other[2]):
+        return False
+    if other[1] == f"rev_{relation}":
+        return True
+    turned = ((edges.target, edges.source), (back.source, back.target))
+    first, second = (np.stack(ends)[:, np.lexsort(ends)] for ends in turned)
+    return np.array_equal(first, second)
 
 
 def _edge_list(store: Any, edge_type: EdgeType, *, time: str | None) -> EdgeList:

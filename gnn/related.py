@@ -64,11 +64,6 @@ class Related:
             weight += self.shares[share]
         return weight
 
-    def times(self, factor: Float[np.ndarray, " products"]) -> Related:
-        """Return the edges times what ``factor`` says of the product that each leads to."""
-        by = factor.astype(np.float32)[self.target]
-        return Related(self.source, self.target, {share: part * by for share, part in self.shares.items()})
-
     def matrix(self, num_products: int) -> sparse.csr_array:
         """Return R, products × products: row j says what a purchase of j speaks for."""
         return sparse.csr_array((self.weight, (self.source, self.target)), shape=(num_products, num_products))

@@ -172,11 +172,11 @@ def _step_from(
 ) -> Settings:
     """Return the best settings so far with a few of them changed a little, as a (1+1) evolution strategy does.
 
-    Those of one part of the model, by chance (a later part, which takes less time, :data:`LATER_PART` times as likely
-    as the one before), are changed with the chance 2 / settings, at least one; a number by a normal step of
-    :data:`STEP` of its range (of its logarithm's where factors count).
+    Those of one part of the model are changed with the chance 2 / settings, at least one; a number by a normal step of
+    :data:`STEP` of its range (of its logarithm's where factors count). A setting of a later part, which takes less
+    time, is changed :data:`LATER_PART` times as often as one of the part before.
     """
-    chances = LATER_PART ** np.arange(len(parts))
+    chances = LATER_PART ** np.arange(len(parts)) * [len(part) for part in parts]
     names = parts[int(rng.choice(len(parts), p=chances / chances.sum()))] if len(parts) > 1 else list(space)
     changed = rng.random(len(names)) < 2 / len(names)
     changed[rng.integers(len(names))] = True

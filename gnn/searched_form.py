@@ -7,13 +7,14 @@ from dataclasses import dataclass, field
 
 import numpy as np
 from jaxtyping import Float
+from scipy import sparse
 
 from gnn.base import LEAST_WEIGHT, fit_base
 from gnn.config import ClosedFormConfig, HistoryConfig, RelatedConfig
 from gnn.history import Weighing, trend
 from gnn.model import Content, Range, Space
 from gnn.ranking import Recommender, RelatedRecommender
-from gnn.related import Related, related_edges, with_own
+from gnn.related import Related, related_edges
 from gnn.task import Task, weigh
 
 WEIGHT = Range(LEAST_WEIGHT, 5.0, log=True)
@@ -30,7 +31,7 @@ MUCH_OF_A_LINK = 0.8
 
 
 KEPT = 3
-"""Closed forms whose edges are kept: a step that changes only what is applied to them needs no fit."""
+"""Closed forms whose edges are kept, those used last: a step that changes only what is applied to them needs no fit."""
 
 
 @dataclass(frozen=True)
@@ -112,24 +113,29 @@ class SearchedForm:
 
     def fit(self, task: Task, content: Content, *, seed: int) -> Recommender:  # noqa: ARG002
         """Return the edges learned from what ``task`` knows; there is no chance in it."""
-        related = self._cut(task, content).times(trend_of(task, content, self.related) ** self.related.trend)
-        if task.repeat and self.related.own:
-            related = with_own(related, np.full(len(task.products), self.related.own))
+        factor = trend_of(task, content, self.related) ** self.related.trend
+        related = sparse.csr_array(self._cut(task, content) @ sparse.diags_array(factor))
+        if task.repeat:
+            related += self.related.own * sparse.eye_array(related.shape[0], format="csr")
         history = weigh(task, Weighing.of(self.history, times_known=content.times_known))
-        return RelatedRecommender(self.name, history, related.matrix(len(task.products)))
+        return RelatedRecommender(self.name, history, related)
 
-    def _cut(self, task: Task, content: Content) -> Related:
+    def _cut(self, task: Task, content: Content) -> sparse.csr_array:
         """Return the closed form's edges without the trend; those of the last few closed forms are kept."""
-        kept: list[tuple[Task, ClosedFormConfig, int, Related]] = content.__dict__.setdefault("_cut", [])
-        for of, form, per_product, related in kept:
-            if of is task and (form, per_product) == (self.closed_form, self.related.per_product):
+        kept: list[tuple[tuple[Task, ClosedFormConfig, int], sparse.csr_array]] = content.__dict__.setdefault(
+            "_cut", []
+        )
+        wanted = task, self.closed_form, self.related.per_product
+        for place, ((of, *settings), related) in enumerate(kept):
+            if of is task and settings == list(wanted[1:]):
+                kept.append(kept.pop(place))
                 return related
         base = fit_base(task, content.features(task), self.closed_form, times_known=content.times_known)
         ever = np.ones(len(task.products))
-        related = related_edges(base, per_product=self.related.per_product, factor=ever, with_shares=False)
-        kept.append((task, self.closed_form, self.related.per_product, related))
+        found = related_edges(base, per_product=self.related.per_product, factor=ever, with_shares=False)
+        kept.append((wanted, found.matrix(len(ever)).astype(np.float32)))
         del kept[:-KEPT]
-        return related
+        return kept[-1][1]
 
 
 def related_by_form(task: Task, content: Content, form: ClosedFormConfig, config: RelatedConfig) -> tuple[Related, str]:

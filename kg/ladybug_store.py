@@ -72,7 +72,8 @@ class LadybugStore:
         if found["version"] != schema.VERSION:
             raise InputError(
                 f"the graph in {self.address!r} has schema version {found['version']} and this program reads version "
-                f"{schema.VERSION}; delete the file and load it again with python -m kg.load --shop SHOP"
+                f"{schema.VERSION}; delete the file and load it again with python -m kg.load --shop SHOP; its runs "
+                "have to be trained again then"
             )
         return GraphLayout(**{**found, "relations": tuple(found["relations"])})
 

@@ -87,7 +87,7 @@ class Neo4jStore:
             raise InputError(
                 f"the graph in {self.address!r} has schema version {found['version']} and this program reads version "
                 f"{schema.VERSION}; empty the database (in Neo4j Browser: {EMPTY}) and load it again with "
-                "python -m kg.load"
+                "python -m kg.load; its runs have to be trained again then"
             )
         return GraphLayout(**{**found, "relations": tuple(found["relations"])})
 

@@ -175,6 +175,9 @@ def test_a_step_changes_one_part_of_the_model(tmp_path: Path) -> None:
             best = max(trials[:number], key=lambda each: each[1])[0]
             changed.append({name for name, value in params.items() if value != best[name]})
     assert all(names <= {"x", "steps"} or names <= {"side", "foot.width"} for names in changed)
+    for trials_so_far in (3, 20, 60):
+        search(TwoParts(), height, trials=trials_so_far, minutes=None, study=tmp_path / "parts", seed=0)
+    assert finished_settings(tmp_path / "parts") == finished_settings(tmp_path / "s")
     later = sum(names <= {"side", "foot.width"} for names in changed)
     assert 0.65 < later / len(changed) < 0.95
 
