@@ -226,7 +226,9 @@ def test_two_processes_share_the_trials_of_one_search(tmp_path: Path) -> None:
     assert len(scored) == 24
     assert len({line.partition(" ")[2] for line in scored}) == 24
     assert len({line.partition(" ")[0] for line in scored}) == 2
-    assert [trial.state for trial in trials_of(tmp_path / "s")] == [TrialState.COMPLETE] * 24
+    # A draw of what was tried before is given up, and another drawn.
+    states = [trial.state for trial in trials_of(tmp_path / "s") if trial.state != TrialState.FAIL]
+    assert states == [TrialState.COMPLETE] * 24
 
 
 def test_an_error_of_ours_leaves_the_search_as_if_the_trial_had_not_been(tmp_path: Path) -> None:
