@@ -11,9 +11,9 @@ from jaxtyping import Float, Int
 from scipy import sparse
 
 from gnn.base import fit_base, fit_content
-from gnn.candidates import BY_BASE, Candidates, gather_candidates, with_feature
+from gnn.candidates import Candidates, gather_candidates, with_feature
 from gnn.config import ClosedFormConfig, EdgeConfig, HistoryConfig, NetworkConfig, RelatedConfig, TrainConfig
-from gnn.edges import FittedEdges, fit_edges, largest_edges, reweighed
+from gnn.edges import FittedEdges, fit_edges, largest_edges, reweighed, without_factor
 from gnn.evaluate import evaluate
 from gnn.fit import EpochRecord, FittedNetwork, fit_network
 from gnn.hetero import hetero_data
@@ -152,9 +152,7 @@ class Cartograph:
             task, content, seed=seed, epochs=max(network.epochs, 1), record=partial(record, "network on all")
         )
         candidates, base_way = self._candidates(task, content, network)
-        # As in the closed form, edges are chosen without the trend; those that it did not propose have none in them.
         factor = trend_of(task, content, self.related) ** self.related.trend
-        trends = np.where(candidates.proposed_by == BY_BASE, factor[candidates.target], 1.0)
         for way in ways:
             edges = fit_edges(
                 learned_from,
@@ -167,7 +165,9 @@ class Cartograph:
                 record=partial(record, f"edge network, the tail weighed by {way.tail_power:g}"),
             )
             weights = edges.weights(candidates)
-            kept = largest_edges(candidates, weights / trends, per_product=self.related.per_product)
+            # As in the closed form, edges are chosen without the trend.
+            plain = without_factor(candidates, weights, factor)
+            kept = largest_edges(candidates, plain, per_product=self.related.per_product)
             related = reweighed(candidates, weights, kept=kept)
             fitted = self._finished(task, content, related, base_way, network, edges)
             yield replace(fitted, read=candidates.only(kept)) if keep_read else fitted

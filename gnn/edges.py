@@ -282,6 +282,15 @@ def largest_edges(
     return np.sort(order[(place < per_product + has_itself[source[order]]) & (weights[order] != 0)])
 
 
+def without_factor(
+    candidates: Candidates, weights: Float[np.ndarray, " edges"], factor: Float[np.ndarray, " products"]
+) -> Float[np.ndarray, " edges"]:
+    """Return the weights over the factor of the product an edge leads to, which only the closed form's edges have."""
+    with_it = (candidates.proposed_by == BY_BASE) & (factor[candidates.target] != 0)
+    plain: np.ndarray = weights / np.where(with_it, factor[candidates.target], 1.0)
+    return plain
+
+
 def reweighed(
     candidates: Candidates, weights: Float[np.ndarray, " edges"], *, kept: Int[np.ndarray, " kept"]
 ) -> Related:

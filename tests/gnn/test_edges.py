@@ -11,7 +11,7 @@ from scipy import sparse
 
 from gnn.candidates import BY_BASE, BY_NETWORK, ITSELF, Candidates
 from gnn.config import EdgeConfig
-from gnn.edges import FittedEdges, _Batch, fit_edges, largest_edges, reweighed
+from gnn.edges import FittedEdges, _Batch, fit_edges, largest_edges, reweighed, without_factor
 from kg.schema import SHARES
 
 CPU = torch.device("cpu")
@@ -80,6 +80,14 @@ def test_the_cut_goes_by_absolute_weight_and_keeps_the_edge_to_itself() -> None:
     assert list(zip(related.source.tolist(), related.target.tolist(), strict=True)) == [
         (0, 0), (0, 2), (1, 0), (1, 1), (2, 2),
     ]  # fmt: skip
+
+
+def test_the_trend_is_taken_out_of_the_edges_that_have_it() -> None:
+    factor, weights = np.array([4.0, 0.5, 2.0]), np.ones(len(SMALL.target), dtype=np.float32)
+    plain = without_factor(SMALL, weights, factor)
+    named = zip(SMALL.proposed_by.tolist(), SMALL.target.tolist(), strict=True)
+    assert plain.tolist() == [1.0 if by != BY_BASE else {0: 0.25, 1: 2.0, 2: 0.5}[target] for by, target in named]
+    assert 0 < (SMALL.proposed_by == BY_BASE).sum() < len(weights)
 
 
 def planted(*, seed: int, users: int = 300) -> tuple[Candidates, sparse.csr_array, sparse.csr_array]:
