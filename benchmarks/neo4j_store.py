@@ -46,6 +46,9 @@ class BenchmarkConfig:
     pairs: int = 200
     """Random pairs of user and product that every query is asked about."""
 
+    rows: int = 10
+    """Rows that every query is asked for, such as products to recommend."""
+
     seed: int = 0
     """Of the choice of pairs."""
 
@@ -141,7 +144,7 @@ def main(config: BenchmarkConfig) -> None:
                 "exponent": run.exponent,
                 "repeat": run.repeat,
                 "level": 2,
-                "limit": 10,
+                "limit": config.rows,
                 "because": source_of.get(product, str(product)),
                 "basket": [str(product), source_of.get(product, str(product))] * 2,
                 "sample": 3,
