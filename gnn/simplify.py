@@ -28,9 +28,10 @@ def simplified(
     """Return the simplest form of the model that it is not clearly better than, and what was taken out of it.
 
     The first form is the model as it was ``before`` a search, the others are its own, one after the other. A form is
-    taken if the mean of NDCG@10 falls from the model's own by less than :data:`CLEAR` standard errors of the difference, user
-    by user: of many settings that were tried, the best on a few users owe some of that to these users. All forms are
-    compared with the model itself, so that small losses do not add up. A model that names no forms stays as it is.
+    taken if the mean of NDCG@10 falls from the model's own by less than :data:`CLEAR` standard errors of the
+    difference, user by user: of many settings that were tried, the best on a few users owe some of that to these users.
+    All forms are compared with the model itself, so that small losses do not add up. A model that names no forms stays
+    as it is.
     """
     some: Model = model
     if not isinstance(some, HasSimplerForms):
