@@ -34,7 +34,10 @@ WIDE_EVERY = 16
 """Each so many trials one is drawn from all that is known, not near the best."""
 
 STEP = 0.15
+"""Standard deviation of a step, in ranges of the setting."""
+
 LATER_PART = 4.0
+"""How many times as often a setting is changed as one of the part before it, which takes more time to fit."""
 
 GUIDED_DRAWS = 10
 """Draws by the sampler, which may like the same few settings again and again; those after them are by chance alone."""
@@ -173,8 +176,8 @@ def _step_from(
     """Return the best settings so far with a few of them changed a little, as a (1+1) evolution strategy does.
 
     Those of one part of the model are changed with the chance 2 / settings, at least one; a number by a normal step of
-    :data:`STEP` of its range (of its logarithm's where factors count). A setting of a later part, which takes less
-    time, is changed :data:`LATER_PART` times as often as one of the part before.
+    :data:`STEP` of its range (of its logarithm's where factors count). Parts are drawn by their settings and
+    :data:`LATER_PART`.
     """
     chances = LATER_PART ** np.arange(len(parts)) * [len(part) for part in parts]
     names = parts[int(rng.choice(len(parts), p=chances / chances.sum()))] if len(parts) > 1 else list(space)

@@ -26,9 +26,10 @@ MUCH_CONTENT = {
     "closed_form.words": 0.5,
     "closed_form.meaning": 0.15,
 }
-MUCH_OF_A_LINK = 0.8
-"""Where a search of a shop whose products have few buyers ended, rounded: a second place to begin at."""
+"""Where a search of a shop whose products have few buyers ended, rounded: one more place to begin at."""
 
+MUCH_OF_A_LINK = 0.8
+"""The same of each of the shop's links."""
 
 KEPT = 3
 """Closed forms whose edges are kept, those used last: a step that changes only what is applied to them needs no fit."""
@@ -122,20 +123,18 @@ class SearchedForm:
 
     def _cut(self, task: Task, content: Content) -> sparse.csr_array:
         """Return the closed form's edges without the trend; those of the last few closed forms are kept."""
-        kept: list[tuple[tuple[Task, ClosedFormConfig, int], sparse.csr_array]] = content.__dict__.setdefault(
-            "_cut", []
-        )
-        wanted = task, self.closed_form, self.related.per_product
-        for place, ((of, *settings), related) in enumerate(kept):
-            if of is task and settings == list(wanted[1:]):
+        kept: list[tuple[Task, ClosedFormConfig, int, sparse.csr_array]] = content.__dict__.setdefault("_cut", [])
+        per_product = self.related.per_product
+        for place, (of, form, count, related) in enumerate(kept):
+            if of is task and (form, count) == (self.closed_form, per_product):
                 kept.append(kept.pop(place))
                 return related
         base = fit_base(task, content.features(task), self.closed_form, times_known=content.times_known)
         ever = np.ones(len(task.products))
-        found = related_edges(base, per_product=self.related.per_product, factor=ever, with_shares=False)
-        kept.append((wanted, found.matrix(len(ever)).astype(np.float32)))
+        found = related_edges(base, per_product=per_product, factor=ever, with_shares=False)
+        kept.append((task, self.closed_form, per_product, found.matrix(len(ever)).astype(np.float32)))
         del kept[:-KEPT]
-        return kept[-1][1]
+        return kept[-1][-1]
 
 
 def related_by_form(task: Task, content: Content, form: ClosedFormConfig, config: RelatedConfig) -> tuple[Related, str]:

@@ -3,18 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 
-import numpy as np
 import pytest
 import torch
 from torch_geometric.data import HeteroData
 from torch_geometric.nn import MessagePassing
 from torch_geometric.transforms import ToUndirected
 
-from gnn.config import NetworkConfig
-from gnn.fit import _fitted, make_network
-from gnn.hetero import hetero_data
+from gnn.fit import _fitted
 from gnn.inside_messages import (
     EXACT,
     Method,
@@ -26,23 +23,7 @@ from gnn.inside_messages import (
 )
 from gnn.message_passing import MessagePassingNetwork, edge_pairs
 from gnn.network import BOUGHT, Relation, adjacency
-from loaders.synthetic import synthetic_shop
-from tests.gnn.shops import graph_of
-
-CPU = torch.device("cpu")
-Kind = Literal["sage", "hgt"]
-
-
-def network_of(data: HeteroData, kind: Kind, *, layers: int = 2) -> MessagePassingNetwork:
-    """Return a network whose weights are drawn, and no embedding too small to matter."""
-    config = NetworkConfig(kind=kind, dimension=8, layers=layers)
-    network = make_network(data, config, device=CPU, seed=5)
-    assert isinstance(network, MessagePassingNetwork)
-    rng = torch.Generator().manual_seed(7)
-    with torch.no_grad():
-        for vector in [network.identity, network.turn, network.key_turn, *network.types.values()]:
-            vector.copy_(torch.randn(vector.shape, generator=rng))
-    return network.eval()
+from tests.gnn.networks import CPU, Kind, few_purchases, network_of
 
 
 def around_of(data: HeteroData, products: tuple[int, int], *, hops: int) -> Neighbourhood:
@@ -52,11 +33,7 @@ def around_of(data: HeteroData, products: tuple[int, int], *, hops: int) -> Neig
 
 @pytest.fixture(scope="module")
 def shop() -> HeteroData:
-    graph = graph_of(synthetic_shop())
-    text = np.random.default_rng(0).normal(size=(len(graph.products), 6)).astype(np.float32)
-    # Few purchases, so that two steps do not reach everything; the last product has no edges of users.
-    past = graph.bought.gather_every(40)
-    return hetero_data(graph, past=past, products=np.arange(len(graph.products)), text=text)
+    return few_purchases()
 
 
 @pytest.mark.parametrize("kind", ["sage", "hgt"])

@@ -2,54 +2,30 @@
 
 from __future__ import annotations
 
-from typing import Literal
-
-import numpy as np
 import pytest
 import torch
 from torch_geometric.data import HeteroData
 
-from gnn.config import NetworkConfig
 from gnn.csr import CompressedGraph
-from gnn.fit import make_network
-from gnn.hetero import hetero_data
-from gnn.message_passing import MessagePassingNetwork
 from gnn.mini_batches import PropagationConfig, node_batches, what_ran
 from gnn.network import BOUGHT, Relation, adjacency
 from gnn.pyg_lib import pyg_lib_installed
 from gnn.sampler import NeighbourSampler
 from loaders.errors import InputError
-from loaders.synthetic import synthetic_shop
-from tests.gnn.shops import graph_of
+from tests.gnn.networks import CPU, Kind, few_purchases, network_of
 
-CPU = torch.device("cpu")
 ALL = PropagationConfig(num_neighbors=(-1, -1), batch_size=7)
 
 
 @pytest.fixture(scope="module")
 def shop() -> HeteroData:
-    graph = graph_of(synthetic_shop())
-    text = np.random.default_rng(0).normal(size=(len(graph.products), 6)).astype(np.float32)
-    # Few purchases, so that two steps do not reach everything.
-    past = graph.bought.gather_every(40)
-    return hetero_data(graph, past=past, products=np.arange(len(graph.products)), text=text)
-
-
-def network_of(data: HeteroData, kind: Literal["sage", "hgt"]) -> MessagePassingNetwork:
-    network = make_network(data, NetworkConfig(kind=kind, dimension=8, layers=2), device=CPU, seed=5)
-    assert isinstance(network, MessagePassingNetwork)
-    rng = torch.Generator().manual_seed(7)
-    with torch.no_grad():
-        # No embedding too small to matter.
-        for vector in [network.identity, network.turn, network.key_turn, *network.types.values()]:
-            vector.copy_(torch.randn(vector.shape, generator=rng))
-    return network.eval()
+    return few_purchases()
 
 
 @pytest.mark.parametrize("disjoint", [False, True])
 @pytest.mark.parametrize("kind", ["sage", "hgt"])
 def test_with_all_neighbours_the_seeds_have_the_vectors_of_the_full_graph(
-    shop: HeteroData, kind: Literal["sage", "hgt"], *, disjoint: bool
+    shop: HeteroData, kind: Kind, *, disjoint: bool
 ) -> None:
     network = network_of(shop, kind)
     sampler = NeighbourSampler(CompressedGraph.of(shop), [-1, -1], disjoint=disjoint)
