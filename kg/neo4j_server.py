@@ -223,7 +223,7 @@ def _kept_password(home: Path) -> str:
         return file.read_text()
     if _has_store(home):
         raise InputError(f"the store in {str(home)!r} has a password that was given; set NEO4J_PASSWORD to it")
-    password = secrets.token_urlsafe(24)
+    password = secrets.token_hex(24)
     _write_private(file, password)
     return password
 
@@ -237,10 +237,11 @@ def _write_private(file: Path, text: str) -> None:
 def _set_first_password(home: Path, password: str, *, jars: Path) -> None:
     if len(password) < 8:
         raise InputError(f"NEO4J_PASSWORD has {len(password)} characters, Neo4j wants 8 or more; choose a longer one")
-    # In a file of arguments, because everyone on this machine may read the arguments of a process.
+    # In a file of arguments, because everyone on this machine may read the arguments of a process, and after "--",
+    # because a password may begin with "-".
     file = home / "password.part"
     quoted = password.replace("\\", "\\\\").replace('"', '\\"')
-    _write_private(file, f'"{quoted}"')
+    _write_private(file, f'--\n"{quoted}"')
     try:
         run_admin(home, ["dbms", "set-initial-password", f"@{file}"], jars=jars)
     finally:

@@ -20,6 +20,8 @@ from loaders.errors import InputError
 
 JARS = REPOSITORY / "data" / "neo4j" / "jars"
 HEAP = "768m"
+PASSWORD = '-a "pass word" \\ #1'
+"""One that a command line would take for an option, a comment or two words."""
 EMPTY = "MATCH (n) CALL (n) { DETACH DELETE n } IN TRANSACTIONS OF 100 ROWS"
 
 
@@ -51,7 +53,14 @@ class Server:
     def restart(self) -> None:
         """Start the server again, at its address, after it was killed."""
         assert self.home is not None
-        start_server(self.home, port=int(self.uri.rpartition(":")[2]), heap=HEAP, page_cache="128m", jars=JARS)
+        start_server(
+            self.home,
+            port=int(self.uri.rpartition(":")[2]),
+            password=self.password,
+            heap=HEAP,
+            page_cache="128m",
+            jars=JARS,
+        )
 
     def pid(self) -> int:
         """Return the process of a server of ours."""
@@ -89,9 +98,8 @@ def running_neo4j() -> Iterator[Server]:
         pytest.skip(f"Neo4j NOT TESTED: {reason}")
     home = Path(tempfile.mkdtemp(prefix="neo4j-test-"))
     try:
-        server: RunningServer = start_server(home, heap=HEAP, page_cache="128m", jars=JARS)
-        assert server.password_file is not None
-        yield Server(server.uri, server.password_file.read_text(), home=home)
+        server: RunningServer = start_server(home, password=PASSWORD, heap=HEAP, page_cache="128m", jars=JARS)
+        yield Server(server.uri, PASSWORD, home=home)
     finally:
         stop_server(home)
         shutil.rmtree(home)
