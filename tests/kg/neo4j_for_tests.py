@@ -20,8 +20,8 @@ from loaders.errors import InputError
 
 JARS = REPOSITORY / "data" / "neo4j" / "jars"
 HEAP = "768m"
-PASSWORD = '-a "pass word" \\ #1'
-"""One that a command line would take for an option, a comment or two words."""
+AWKWARD = '-a "pass word" \\ #1'
+"""A password that a command line would take for an option, a comment or two words."""
 EMPTY = "MATCH (n) CALL (n) { DETACH DELETE n } IN TRANSACTIONS OF 100 ROWS"
 
 
@@ -98,8 +98,8 @@ def running_neo4j() -> Iterator[Server]:
         pytest.skip(f"Neo4j NOT TESTED: {reason}")
     home = Path(tempfile.mkdtemp(prefix="neo4j-test-"))
     try:
-        server: RunningServer = start_server(home, password=PASSWORD, heap=HEAP, page_cache="128m", jars=JARS)
-        yield Server(server.uri, PASSWORD, home=home)
+        server: RunningServer = start_server(home, password=AWKWARD, heap=HEAP, page_cache="128m", jars=JARS)
+        yield Server(server.uri, AWKWARD, home=home)
     finally:
         stop_server(home)
         shutil.rmtree(home)
