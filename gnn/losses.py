@@ -57,3 +57,25 @@ def hidden_product_loss(
     log_likelihood: Tensor = _LogLikelihood.apply(scores, known, wanted)
     weight = torch.bincount(wanted[0], minlength=len(scores))[wanted[0]].to(log_likelihood.dtype).rsqrt()
     return -(weight * log_likelihood).sum() / weight.sum()
+
+
+def sampled_product_loss(
+    scores: Float[Tensor, "users seeds"],
+    *,
+    known: Int[Tensor, "2 known"],
+    wanted: Int[Tensor, "2 wanted"],
+    drawn: Int[Tensor, " drawn"],
+    num_products: int,
+) -> Float[Tensor, ""]:
+    """Return an estimate of :func:`hidden_product_loss` from the scores of a few products (``seeds``) alone.
+
+    Of all ``num_products`` the ones at the columns ``drawn`` were drawn, all equally likely and none twice: each stands
+    for ``num_products / drawn`` of them in the sum that a wanted product is compared with (importance sampling, Bengio
+    and Senécal 2003, with an even proposal). With all of them drawn it is the loss itself.
+    """
+    others = scores.index_put((known[0], known[1]), scores.new_tensor(-torch.inf))[:, drawn]
+    own = scores[wanted[0], wanted[1]]
+    each = others[wanted[0]].masked_fill(drawn[None, :] == wanted[1][:, None], -torch.inf)
+    logits = torch.cat([own[:, None], each + math.log(num_products / len(drawn))], dim=1)
+    weight = torch.bincount(wanted[0], minlength=len(scores))[wanted[0]].to(own.dtype).rsqrt()
+    return -(weight * torch.log_softmax(logits, dim=1)[:, 0]).sum() / weight.sum()

@@ -126,13 +126,17 @@ class ProductNetwork(nn.Module):
         return identity * (kept.to(identity) / (1.0 - self.identity_dropout)) + by_text
 
     def scores(
-        self, users: Float[Tensor, "users dimension"], keys: Float[Tensor, "products dimension"]
+        self,
+        users: Float[Tensor, "users dimension"],
+        keys: Float[Tensor, "products dimension"],
+        products: Int[Tensor, " products"] | None = None,
     ) -> Float[Tensor, "users products"]:
-        """Return cosine / temperature + popularity; the larger, the likelier."""
+        """Return cosine / temperature + popularity; the larger, the likelier. ``keys`` are those of ``products``."""
+        popularity = self.popularity if products is None else self.popularity[products]
         # All within one product: users × products numbers are the most of a step, and each pass over them costs.
         scaled = normalize(users, dim=1) / self.log_temperature.exp()
         one = scaled.new_ones(len(scaled), 1)
-        return torch.cat([scaled, one], dim=1) @ torch.cat([keys, self.popularity[:, None]], dim=1).T
+        return torch.cat([scaled, one], dim=1) @ torch.cat([keys, popularity[:, None]], dim=1).T
 
 
 class QueryKeyNetwork(ProductNetwork):

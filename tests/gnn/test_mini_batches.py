@@ -7,14 +7,11 @@ import torch
 from torch_geometric.data import HeteroData
 
 from gnn.csr import CompressedGraph
-from gnn.mini_batches import PropagationConfig, node_batches, what_ran
+from gnn.mini_batches import node_batches
 from gnn.network import BOUGHT, Relation, adjacency
-from gnn.pyg_lib import pyg_lib_installed
 from gnn.sampler import NeighbourSampler
 from loaders.errors import InputError
 from tests.gnn.networks import CPU, Kind, few_purchases, network_of
-
-ALL = PropagationConfig(num_neighbors=(-1, -1), batch_size=7)
 
 
 @pytest.fixture(scope="module")
@@ -34,7 +31,7 @@ def test_with_all_neighbours_the_seeds_have_the_vectors_of_the_full_graph(
         queries, keys = network(Relation.of(adjacency(shop, BOUGHT), CPU))
         found = [
             (network.of_batch(batch), batch["product"].n_id[: batch["product"].batch_size])
-            for batch in node_batches(shop, sampler, config=ALL, seeds=("product", seeds))
+            for batch in node_batches(shop, sampler, seeds=("product", seeds), batch_size=7)
         ]
     assert torch.cat([nodes for _, nodes in found]).equal(seeds)
     for (batch_queries, batch_keys), nodes in found:
@@ -44,9 +41,8 @@ def test_with_all_neighbours_the_seeds_have_the_vectors_of_the_full_graph(
 
 def test_a_batch_is_smaller_than_the_graph_and_with_few_neighbours_another_estimate(shop: HeteroData) -> None:
     network = network_of(shop, "sage")
-    config = PropagationConfig(num_neighbors=(2, 2), batch_size=4)
-    sampler = config.sampler(CompressedGraph.of(shop), seed=0)
-    batch = next(iter(node_batches(shop, sampler, config=config, seeds=("product", torch.arange(4)))))
+    sampler = NeighbourSampler(CompressedGraph.of(shop), [2, 2], seed=0)
+    batch = next(iter(node_batches(shop, sampler, seeds=("product", torch.arange(4)), batch_size=4)))
     assert batch["product"].num_nodes < shop["product"].num_nodes
     with torch.no_grad():
         whole, _ = network(Relation.of(adjacency(shop, BOUGHT), CPU))
@@ -78,7 +74,7 @@ def test_seeds_are_shuffled_by_their_own_seed(shop: HeteroData) -> None:
 
     def order(shuffle_seed: int | None) -> list[int]:
         seeds = ("product", torch.arange(20))
-        loader = node_batches(shop, sampler, config=ALL, seeds=seeds, shuffle_seed=shuffle_seed)
+        loader = node_batches(shop, sampler, seeds=seeds, batch_size=7, shuffle_seed=shuffle_seed)
         return [int(node) for batch in loader for node in batch["product"].n_id[: batch["product"].batch_size]]
 
     assert order(None) == list(range(20))
@@ -86,27 +82,9 @@ def test_seeds_are_shuffled_by_their_own_seed(shop: HeteroData) -> None:
     assert sorted(order(1)) == list(range(20))
 
 
-def test_the_config_says_which_way_ran(shop: HeteroData) -> None:
-    full, few = PropagationConfig(), PropagationConfig(num_neighbors=(5,))
-    assert what_ran(full, None) == {
-        "num_neighbors": (),
-        "replace": False,
-        "batch_size": 1024,
-        "workers": 0,
-        "ran": "full graph",
-    }
-    engine = "pyg-lib" if pyg_lib_installed() else "numpy"
-    assert what_ran(few, few.sampler(CompressedGraph.of(shop), seed=0))["ran"] == f"sampled by {engine}"
-
-
-def test_a_sampler_of_the_full_graph_is_refused(shop: HeteroData) -> None:
-    with pytest.raises(InputError, match=r"num_neighbors is empty, which is the full graph"):
-        PropagationConfig().sampler(CompressedGraph.of(shop), seed=0)
-
-
 def test_a_graph_of_other_data_is_refused(shop: HeteroData) -> None:
     other = shop.clone()
     other[BOUGHT].edge_index = other[BOUGHT].edge_index[:, 1:]
     sampler = NeighbourSampler(CompressedGraph.of(other), [1])
     with pytest.raises(InputError, match=r"the sampler's graph has edges .*; make the graph of this data"):
-        node_batches(shop, sampler, config=ALL, seeds=("product", torch.arange(3)))
+        node_batches(shop, sampler, seeds=("product", torch.arange(3)), batch_size=3)

@@ -1,0 +1,117 @@
+"""Runs the whole line on made-up shops of growing size: seconds and peak memory of each step, and of each purchase.
+
+``python -m benchmarks.scale --sizes 1 5 20``: millions of purchases, a twentieth as many users, a hundredth as many
+products.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+import tyro
+
+from loaders.errors import InputError, run_command
+
+
+@dataclass(frozen=True)
+class ScaleConfig:
+    """What to run."""
+
+    folder: str = "runs/scale"
+    """Folder for the shops, stores and runs; it needs about a gigabyte for each million purchases."""
+
+    sizes: tuple[float, ...] = (1.0, 5.0)
+    """Millions of purchases."""
+
+    users_per_purchase: float = 0.05
+    """Users for each purchase."""
+
+    products_per_purchase: float = 0.01
+    """Products for each purchase."""
+
+    train: tuple[str, ...] = ("--networks", "never", "--k", "100")
+    """Arguments of gnn.train."""
+
+    seed: int = 0
+    """Of the shops."""
+
+
+@dataclass(frozen=True)
+class Step:
+    """What a command took."""
+
+    name: str
+    seconds: float
+    peak_mb: float
+
+
+def run_line(config: ScaleConfig, *, millions: float) -> list[Step]:
+    """Make the shop of this size and run load, train and export, each in a process of its own."""
+    folder = Path(config.folder) / f"{millions:g}m"
+    purchases = int(millions * 1e6)
+    shop, store = f"{folder}/shop", f"ladybug:{folder}/shop.lbug"
+    size = {
+        "users": int(purchases * config.users_per_purchase),
+        "products": int(purchases * config.products_per_purchase),
+        "purchases": purchases,
+        "seed": config.seed,
+    }
+    arguments = [each for name, value in size.items() for each in (f"--{name}", str(value))]
+    run = ("--runs", f"{folder}/runs", "--run", "large")
+    return [
+        _measured("make the shop", "benchmarks.large_shop", "--folder", shop, *arguments),
+        _measured("load", "kg.load", "--shop", shop, "--store", store),
+        _measured(
+            "train",
+            "gnn.train",
+            "--shop",
+            shop,
+            "--store",
+            store,
+            *run,
+            "--overwrite",
+            *config.train,
+        ),
+        _measured("export again", "gnn.export", *run, "--k", "100", "--out", f"{folder}/export"),
+    ]
+
+
+def _measured(name: str, module: str, *arguments: str) -> Step:
+    start = time.perf_counter()
+    print(f"$ python -m {module} {' '.join(arguments)}", flush=True)
+    # Not subprocess.run: only wait4 tells what this one child needed.
+    child = subprocess.Popen([sys.executable, "-m", module, *arguments])
+    _, status, usage = os.wait4(child.pid, 0)
+    child.returncode = os.waitstatus_to_exitcode(status)
+    if child.returncode:
+        raise InputError(f"python -m {module} ended with code {child.returncode}; see its output above")
+    return Step(name, time.perf_counter() - start, usage.ru_maxrss / 1024)
+
+
+def scale(config: ScaleConfig) -> None:
+    """Print the table."""
+    lines = {millions: run_line(config, millions=millions) for millions in config.sizes}
+    first = min(lines)
+    print("\n| purchases | step | s | peak MB | s a million | times that of the smallest shop | MB a million |")
+    print("|---:|---|---:|---:|---:|---:|---:|")
+    for millions, steps in lines.items():
+        for step, base in zip(steps, lines[first], strict=True):
+            each = step.seconds / millions
+            print(
+                f"| {millions:g} M | {step.name} | {step.seconds:.0f} | {step.peak_mb:,.0f} | {each:.1f} | "
+                f"{each / (base.seconds / first):.2f} | {step.peak_mb / millions:,.0f} |"
+            )
+
+
+def main() -> None:
+    """Run the command line."""
+    scale(tyro.cli(ScaleConfig, prog="python -m benchmarks.scale", description=__doc__))
+
+
+if __name__ == "__main__":
+    run_command(main)

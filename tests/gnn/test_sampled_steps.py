@@ -1,0 +1,125 @@
+"""Training on sampled neighbourhoods: with all neighbours and all products drawn it is training on the full graph."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from scipy import sparse
+from torch_geometric.data import HeteroData
+
+from gnn.fit import hide_purchases, only, without
+from gnn.losses import hidden_product_loss, sampled_product_loss
+from gnn.network import BOUGHT, Relation, adjacency, as_tensor
+from gnn.sampled_steps import SampledSteps
+from tests.gnn.networks import CPU, Kind, few_purchases, network_of
+
+
+@pytest.fixture(scope="module")
+def shop() -> HeteroData:
+    return few_purchases()
+
+
+def _history(shop: HeteroData) -> sparse.csr_array:
+    bought = adjacency(shop, BOUGHT)
+    bought.data = np.random.default_rng(3).uniform(0.5, 2.0, bought.nnz).astype(np.float32)
+    return bought
+
+
+def _pairs(matrix: sparse.csr_array) -> torch.Tensor:
+    found = matrix.tocoo()
+    return torch.from_numpy(np.stack([found.row, found.col]).astype(np.int64))
+
+
+@pytest.mark.parametrize("kind", ["sage", "hgt"])
+def test_with_all_neighbours_and_all_products_a_step_is_one_of_the_full_graph(shop: HeteroData, kind: Kind) -> None:
+    network, history = network_of(shop, kind), _history(shop)
+    num_users, num_products = history.shape
+    steps = SampledSteps.over(
+        shop,
+        history,
+        num_neighbors=(-1, -1),
+        hidden_share=0.3,
+        batch_users=num_users,
+        negatives=num_products,
+        seed=0,
+    )
+    (found,) = steps.losses(network, np.random.default_rng(4))
+    # The draws of the step: an order of the users that does not matter here, then which pairs are hidden.
+    rng = np.random.default_rng(4)
+    rng.permutation(num_users)
+    hidden = rng.random(history.nnz) < 0.3
+    queries, keys = network(Relation.of(without(adjacency(shop, BOUGHT), hidden), CPU))
+    profile = as_tensor(without(history, hidden), CPU) @ queries
+    wanted = hidden_product_loss(
+        network.scores(profile, keys), known=_pairs(without(history, hidden)), wanted=_pairs(only(history, hidden))
+    )
+    torch.testing.assert_close(found, wanted, rtol=1e-5, atol=1e-5)
+    expected = torch.autograd.grad(wanted, list(network.parameters()), allow_unused=True)
+    gradient = torch.autograd.grad(found, list(network.parameters()), allow_unused=True)
+    for one, other in zip(gradient, expected, strict=True):
+        assert (one is None) == (other is None)
+        if one is not None and other is not None:
+            torch.testing.assert_close(one, other, rtol=1e-3, atol=1e-5)
+
+
+def test_the_mean_over_draws_of_the_compared_sum_is_the_whole_one() -> None:
+    rng = np.random.default_rng(0)
+    scores = torch.from_numpy(rng.normal(size=(1, 40)))
+    known, wanted = torch.tensor([[0, 0], [3, 7]]), torch.tensor([[0], [11]])
+    whole = hidden_product_loss(scores.clone(), known=known, wanted=wanted)
+    sums = [
+        torch.exp(
+            sampled_product_loss(
+                scores, known=known, wanted=wanted, drawn=torch.from_numpy(rng.permutation(40)[:10]), num_products=40
+            )
+        )
+        for _ in range(3000)
+    ]
+    # exp(loss) = sum / exp(own score), and the estimate of the sum has no bias.
+    assert float(torch.stack(sums).mean()) == pytest.approx(float(whole.exp()), rel=0.02)
+
+
+def test_hidden_purchases_are_in_no_neighbourhood(shop: HeteroData) -> None:
+    history = _history(shop)
+    steps = SampledSteps.over(
+        shop, history, num_neighbors=(-1, -1), hidden_share=0.5, batch_users=10, negatives=5, seed=0
+    )
+    users, products = (ends[:20] for ends in adjacency(shop, BOUGHT).tocoo().coords)
+    batch = steps._neighbourhood(np.unique(products), hidden_users=users, hidden_products=products)
+    whole = steps._neighbourhood(np.unique(products), hidden_users=users[:0], hidden_products=products[:0])
+    hidden = set(zip(users.tolist(), products.tolist(), strict=True))
+
+    def pairs(data: HeteroData) -> set[tuple[int, int]]:
+        source, target = data[BOUGHT].edge_index
+        return set(zip(data["user"].n_id[source].tolist(), data["product"].n_id[target].tolist(), strict=True))
+
+    assert hidden <= pairs(whole)
+    assert pairs(batch) == pairs(whole) - hidden
+
+
+def test_few_neighbours_and_products_still_learn(shop: HeteroData) -> None:
+    network, history = network_of(shop, "sage"), _history(shop)
+    network.train()
+    steps = SampledSteps.over(
+        shop, history, num_neighbors=(4, 3), hidden_share=0.3, batch_users=40, negatives=20, seed=0
+    )
+    optimizer = torch.optim.AdamW(network.parameters(), lr=0.02)
+    rng = np.random.default_rng(0)
+    means = []
+    for _ in range(12):
+        losses = []
+        for loss in steps.losses(network, rng):
+            optimizer.zero_grad()
+            loss.backward()  # type: ignore[no-untyped-call]
+            optimizer.step()
+            losses.append(float(loss.detach()))
+        means.append(np.mean(losses))
+    assert means[-1] < 0.9 * means[0]
+
+
+def test_every_user_has_one_step(shop: HeteroData) -> None:
+    history = _history(shop)
+    steps = SampledSteps.over(shop, history, num_neighbors=(2,), hidden_share=0.9, batch_users=50, negatives=7, seed=0)
+    found = list(steps.losses(network_of(shop, "sage", layers=1), np.random.default_rng(0)))
+    assert len(found) == len(list(hide_purchases(history, share=0.9, batch_users=50, rng=np.random.default_rng(0))))
