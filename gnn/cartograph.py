@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, field, replace
-from functools import cached_property, partial
+from collections.abc import Iterable, Iterator
+from dataclasses import asdict, dataclass, field, replace
+from functools import cached_property
 
 import numpy as np
 from jaxtyping import Float, Int
@@ -12,10 +12,11 @@ from scipy import sparse
 
 from gnn.base import fit_base, fit_content
 from gnn.candidates import Candidates, gather_candidates, with_feature
+from gnn.checkpoint import Checkpoint, Checkpoints
 from gnn.config import ClosedFormConfig, EdgeConfig, HistoryConfig, NetworkConfig, RelatedConfig, TrainConfig
 from gnn.edges import FittedEdges, fit_edges, largest_edges, reweighed, without_factor
 from gnn.evaluate import evaluate
-from gnn.fit import EpochRecord, FittedNetwork, fit_network
+from gnn.fit import FittedNetwork, fit_network
 from gnn.hetero import hetero_data
 from gnn.history import Weighing, repeat_rate
 from gnn.model import Content, Space
@@ -27,7 +28,7 @@ from gnn.task import Task, hide, weigh
 from kg.graph import Graph
 from loaders.errors import InputError
 
-Record = Callable[[str, EpochRecord], None]
+NOT_KEPT = Checkpoints()
 
 
 @dataclass(frozen=True)
@@ -116,7 +117,7 @@ class Cartograph:
         content: Content,
         *,
         seed: int,
-        record: Record = lambda _stage, _epoch: None,
+        checkpoints: Checkpoints = NOT_KEPT,
         keep_read: bool = False,
     ) -> FittedCartograph:
         """Return the edges learned from what ``task`` knows.
@@ -127,7 +128,7 @@ class Cartograph:
         """
         if self.edges.passes:
             ways = (self.edges,)
-            return next(self.fit_each(task, content, ways, seed=seed, record=record, keep_read=keep_read))
+            return next(self.fit_each(task, content, ways, seed=seed, checkpoints=checkpoints, keep_read=keep_read))
         related, way = related_by_form(task, content, self.closed_form, self.related)
         return self._finished(task, content, related, way)
 
@@ -138,19 +139,22 @@ class Cartograph:
         ways: Iterable[EdgeConfig],
         *,
         seed: int,
-        record: Record = lambda _stage, _epoch: None,
+        checkpoints: Checkpoints = NOT_KEPT,
         keep_read: bool = False,
     ) -> Iterator[FittedCartograph]:
         """Yield what :meth:`fit` would give with each of these ways to train the edge network; all else is fitted once.
 
         Candidates and hidden purchases are those of ``self.edges``.
         """
+
+        def kept(fit: str, settings: Cartograph) -> Checkpoint:
+            return checkpoints.of(f"{fit}, before {task.name}", {**asdict(settings), "seed": seed})
+
         hidden = hide(task, share=self.edges.hidden_share, seed=seed, cold_share=self._cold_share(task))
-        network = self._network(hidden, content, seed=seed, epochs=None, record=partial(record, "network on a part"))
+        network = self._network(hidden, content, seed=seed, epochs=None, checkpoint=kept("network on a part", self))
         learned_from, _ = self._candidates(hidden, content, network)
-        network = self._network(
-            task, content, seed=seed, epochs=max(network.epochs, 1), record=partial(record, "network on all")
-        )
+        epochs = max(network.epochs, 1)
+        network = self._network(task, content, seed=seed, epochs=epochs, checkpoint=kept("network on all", self))
         candidates, base_way = self._candidates(task, content, network)
         factor = trend_of(task, content, self.related) ** self.related.trend
         for way in ways:
@@ -162,15 +166,15 @@ class Cartograph:
                 config=way,
                 device=content.device,
                 seed=seed,
-                record=partial(record, f"edge network, the tail weighed by {way.tail_power:g}"),
+                checkpoint=kept(f"edge network, the tail weighed by {way.tail_power:g}", replace(self, edges=way)),
             )
             weights = edges.weights(candidates)
             # As in the closed form, edges are chosen without the trend.
             plain = without_factor(candidates, weights, factor)
-            kept = largest_edges(candidates, plain, per_product=self.related.per_product)
-            related = reweighed(candidates, weights, kept=kept)
+            largest = largest_edges(candidates, plain, per_product=self.related.per_product)
+            related = reweighed(candidates, weights, kept=largest)
             fitted = self._finished(task, content, related, base_way, network, edges)
-            yield replace(fitted, read=candidates.only(kept)) if keep_read else fitted
+            yield replace(fitted, read=candidates.only(largest)) if keep_read else fitted
 
     def _finished(
         self,
@@ -185,7 +189,7 @@ class Cartograph:
         return FittedCartograph(self.name, weighing, weigh(task, weighing), related, way, network, edges)
 
     def _network(
-        self, task: Task, content: Content, *, seed: int, epochs: int | None, record: Callable[[EpochRecord], None]
+        self, task: Task, content: Content, *, seed: int, epochs: int | None, checkpoint: Checkpoint
     ) -> FittedNetwork:
         """Train the graph network; without ``epochs``, until its NDCG@10 on the task no longer rises."""
         data = hetero_data(content.graph, past=task.known, products=task.products, text=content.text[task.products])
@@ -202,7 +206,7 @@ class Cartograph:
             seed=seed,
             epochs=epochs or self.network.max_epochs,
             validate=None if epochs else ndcg,
-            record=record,
+            checkpoint=checkpoint,
         )
 
     def _candidates(self, task: Task, content: Content, network: FittedNetwork) -> tuple[Candidates, str]:

@@ -6,7 +6,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
-from gnn.cartograph import Cartograph, FittedCartograph, Record
+from gnn.cartograph import NOT_KEPT, Cartograph, FittedCartograph
+from gnn.checkpoint import Checkpoints
 from gnn.compare import Comparison, compare
 from gnn.config import EdgeConfig
 from gnn.evaluate import evaluate
@@ -128,7 +129,7 @@ def choose_networks(
     wanted: Literal["auto", "always", "never"],
     known: NetworksFound | None = None,
     seed: int,
-    record: Record,
+    checkpoints: Checkpoints = NOT_KEPT,
 ) -> Networks:
     """Return the model with its networks if that is ``wanted`` or they help on validation, else its closed form.
 
@@ -145,9 +146,8 @@ def choose_networks(
     # One that a person gave is the only one.
     own = model.edges.tail_power == EdgeConfig().tail_power
     powers = TAIL_POWERS if own and known is None else (model.edges.tail_power,)
-    found = try_networks(
-        model, task, content, without=measure_lists(alone, task).per_user, powers=powers, seed=seed, record=record
-    )
+    without = measure_lists(alone, task).per_user
+    found = try_networks(model, task, content, without=without, powers=powers, seed=seed, checkpoints=checkpoints)
     why = found.in_words() if wanted == "auto" else f"kept, as asked for; else they were {found.in_words()}"
     used = found.model if found.helps or wanted == "always" else model.closed_form_alone
     return Networks(used, found.fitted, alone, why)
@@ -187,7 +187,7 @@ def try_networks(
     without: Mapping[str, PerUser],
     powers: Sequence[float],
     seed: int,
-    record: Record = lambda _stage, _epoch: None,
+    checkpoints: Checkpoints = NOT_KEPT,
 ) -> TriedNetworks:
     """Return the model fitted with its networks, by the first weight of the tail with which the tail does not pay.
 
@@ -196,7 +196,7 @@ def try_networks(
     """
     ways = [replace(model.edges, tail_power=power) for power in powers]
     verdicts: list[Verdict] = []
-    for fitted in model.fit_each(task, content, ways, seed=seed, record=record):
+    for fitted in model.fit_each(task, content, ways, seed=seed, checkpoints=checkpoints):
         lists = measure_lists(fitted, task)
         verdicts.append(verdict(lists.per_user, without, seed=seed))
         if not verdicts[-1].tail_pays:

@@ -279,6 +279,10 @@ class TrainConfig:
     """Whether the graph network and the edge network re-weigh the closed form's edges; auto: if that ranks the
     validation part better by more than chance, and its tail not worse."""
 
+    time_limit: float | None = None
+    """Minutes from the start after which the networks' training stops, when its step is done; the same command goes on
+    from there."""
+
     overwrite: bool = False
     """Replace a run of the same name that had other settings."""
 
@@ -306,6 +310,12 @@ class TrainConfig:
             for name, value in vars(group).items():
                 _require(not isinstance(value, float) or math.isfinite(value), name, value, "a finite number")
         _require(0 <= self.history.exponent <= 10, "history.exponent", self.history.exponent, "0 to 10")
+        _require(
+            self.time_limit is None or (math.isfinite(self.time_limit) and self.time_limit > 0),
+            "time_limit",
+            self.time_limit,
+            "a number of minutes above 0",
+        )
         _require(self.k >= 1, "k", self.k, "1 or more")
         _require(self.seed >= 0, "seed", self.seed, "0 or more")
         _require(self.min_buyers is None or self.min_buyers >= 0, "min_buyers", self.min_buyers, "0 or more")

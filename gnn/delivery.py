@@ -84,17 +84,6 @@ def write_table(frame: pl.DataFrame, file: Path) -> dict[str, object]:
     return {**write_file(file, content.getvalue()), "rows": len(frame)}
 
 
-def write_whole(file: Path, content: bytes) -> None:
-    """Write a file beside its place and move it there; where that fails, the disk has it no more."""
-    beside = file.with_name(f".{file.name}.part")
-    try:
-        beside.write_bytes(content)
-        beside.replace(file)
-    except OSError:
-        beside.unlink(missing_ok=True)
-        raise
-
-
 def write_manifest(folder: Path, page: dict[str, object]) -> None:
     """Write what a delivery is made of."""
     (folder / MANIFEST).write_text(json.dumps(page, indent=2) + "\n", encoding="utf-8")

@@ -10,7 +10,7 @@ from typing import Any
 import polars as pl
 
 from gnn.columns import ENDS, Ends
-from gnn.delivery import write_whole
+from gnn.place import write_whole
 from gnn.read_delivery import delivered_edges, graph_address, manifest_of
 from kg.graph import GraphTables
 from kg.store import open_store

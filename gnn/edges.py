@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from itertools import islice
 
@@ -14,8 +14,8 @@ from torch import Tensor, nn
 from tqdm import tqdm
 
 from gnn.candidates import BY_BASE, BY_NETWORK, ITSELF, Candidates
+from gnn.checkpoint import Checkpoint, Training
 from gnn.config import EdgeConfig
-from gnn.fit import EpochRecord
 from gnn.losses import require_finite
 from gnn.related import Related
 from kg.schema import SHARES
@@ -30,6 +30,8 @@ MOST_STEPS = 320
 """Steps of all passes at the most: where users bought much, each teaches much."""
 
 BLOCK_EDGES = 1_000_000
+
+NOT_KEPT = Checkpoint("edge network")
 
 
 class EdgeNetwork(nn.Module):
@@ -111,14 +113,13 @@ def fit_edges(
     config: EdgeConfig,
     device: torch.device,
     seed: int,
-    record: Callable[[EpochRecord], None] = lambda _: None,
+    checkpoint: Checkpoint = NOT_KEPT,
 ) -> FittedEdges:
     """Train on purchases that the candidates were made without.
 
     ``history`` holds the weights a(u, j) that scores sum over, ``wanted`` is 1 where a user bought a product later,
     ``seen`` 1 where a product is no candidate for her; all users × products.
     """
-    rng = np.random.default_rng(seed)
     spread = candidates.features.std(0)
     network = EdgeNetwork(
         torch.from_numpy(candidates.features.mean(0)),
@@ -136,26 +137,22 @@ def fit_edges(
     target_weight = ((buyers + 1.0) ** -config.tail_power).astype(np.float32)
     optimizer = torch.optim.AdamW(network.parameters(), lr=config.learning_rate, weight_decay=config.weight_decay)
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, max_lr=config.learning_rate, total_steps=steps)
+    training = Training(network, optimizer, schedule=schedule, rng=np.random.default_rng(seed), checkpoint=checkpoint)
     with tqdm(total=steps, desc="edge network", unit="step", disable=None) as progress:
-        done = 0
-        for epoch in range(1, config.passes + 1):
-            losses = []
-            for users in (learners[batch] for batch in islice(batches.drawn(rng), steps - done)):
-                batch = _Batch.of(candidates, history[users], device)
-                scores = batch.scores(network, unit)
+        while (done := training.epoch * batches.per_pass) < steps:
+            for batch in training.batches(islice(batches.drawn(training.rng), steps - done)):
+                users = learners[batch]
+                scores = _Batch.of(candidates, history[users], device).scores(network, unit)
                 loss = _ranking_loss(network, scores, seen=seen[users], wanted=wanted[users], weight=target_weight)
                 optimizer.zero_grad()
                 loss.backward()  # type: ignore[no-untyped-call]
                 nn.utils.clip_grad_norm_(network.parameters(), config.clip)
                 optimizer.step()
                 schedule.step()
-                losses.append(float(loss.detach()))
-                require_finite(losses[-1], "--edges.learning-rate", config.learning_rate)
+                training.losses.append(float(loss.detach()))
+                require_finite(training.losses[-1], "--edges.learning-rate", config.learning_rate)
                 progress.update()
-                done += 1
-            if losses:
-                record(EpochRecord(epoch, float(np.mean(losses)), None))
-                progress.set_postfix(loss=f"{np.mean(losses):.4f}")
+            progress.set_postfix(loss=f"{training.end_pass(None).loss:.4f}")
     return FittedEdges(network, candidates.names)
 
 

@@ -15,6 +15,7 @@ from torch import Tensor
 from torch_geometric.data import HeteroData
 from tqdm import tqdm
 
+from gnn.checkpoint import Best, Checkpoint, Training
 from gnn.config import NetworkConfig
 from gnn.losses import hidden_product_loss, require_finite
 from gnn.message_passing import MessagePassingNetwork
@@ -57,20 +58,13 @@ class FittedNetwork:
         return likelihood
 
 
-@dataclass(frozen=True)
-class EpochRecord:
-    """One look at the training."""
-
-    epoch: int
-    loss: float
-    validation_ndcg: float | None
-
-
 LEAST_STEPS = 8
 """Steps of a pass at the least: batches are smaller where users are few."""
 
 Validate = Callable[[FittedNetwork], float]
 """NDCG@10 of a network on purchases it does not know."""
+
+NOT_KEPT = Checkpoint("graph network")
 
 
 def fit_network(
@@ -82,34 +76,39 @@ def fit_network(
     seed: int,
     epochs: int,
     validate: Validate | None = None,
-    record: Callable[[EpochRecord], None] = lambda _: None,
+    checkpoint: Checkpoint = NOT_KEPT,
 ) -> FittedNetwork:
     """Train for ``epochs`` passes, or stop early where what ``validate`` says no longer rises.
 
     ``history`` holds the weights a(u, j), users × products; its pairs are the purchases in ``data``.
     """
-    rng = np.random.default_rng(seed)
     network = make_network(data, config, device=device, seed=seed)
     bought = adjacency(data, BOUGHT)
     whole = Relation.of(bought, device)
-    optimizer = torch.optim.AdamW(network.parameters(), lr=config.learning_rate, weight_decay=0.0)
-    best = (-np.inf, 0, copy.deepcopy(network.state_dict()))
-    with tqdm(total=epochs, desc="graph network", unit="epoch", disable=None) as progress:
-        for epoch in range(1, epochs + 1):
-            loss = _epoch(network, bought, history, config=config, optimizer=optimizer, rng=rng)
-            looked = validate is not None and (epoch % config.evaluate_every == 0 or epoch == epochs)
-            ndcg = validate(_fitted(network, whole, epochs=epoch)) if validate and looked else None
-            record(EpochRecord(epoch, loss, ndcg))
+    training = Training(
+        network,
+        torch.optim.AdamW(network.parameters(), lr=config.learning_rate, weight_decay=0.0),
+        rng=np.random.default_rng(seed),
+        dropout=network.rng,
+        checkpoint=checkpoint,
+    )
+    best = training.best or Best(-np.inf, 0, copy.deepcopy(network.state_dict()))
+    patience = config.patience * config.evaluate_every
+    with tqdm(total=epochs, initial=training.epoch, desc="graph network", unit="epoch", disable=None) as progress:
+        while training.epoch < epochs and (validate is None or training.epoch - best.epoch < patience):
+            _make_pass(training, network, bought, history, config=config)
+            epoch, ndcg = training.epoch + 1, None
+            if validate and (epoch % config.evaluate_every == 0 or epoch == epochs):
+                ndcg = validate(_fitted(network, whole, epochs=epoch))
+                if ndcg > best.score:
+                    training.best = best = Best(ndcg, epoch, copy.deepcopy(network.state_dict()))
+            loss = training.end_pass(ndcg).loss
             progress.set_postfix(loss=f"{loss:.3f}", ndcg=f"{ndcg or 0:.4f}")
             progress.update()
-            if ndcg is not None and ndcg > best[0]:
-                best = (ndcg, epoch, copy.deepcopy(network.state_dict()))
-            if looked and epoch - best[1] >= config.patience * config.evaluate_every:
-                break
     if validate is None:
-        best = (np.nan, epochs, network.state_dict())
-    network.load_state_dict(best[2])
-    return _fitted(network, whole, epochs=best[1])
+        return _fitted(network, whole, epochs=epochs)
+    network.load_state_dict(best.weights)
+    return _fitted(network, whole, epochs=best.epoch)
 
 
 def make_network(data: HeteroData, config: NetworkConfig, *, device: torch.device, seed: int) -> ProductNetwork:
@@ -152,20 +151,19 @@ def _fitted(network: ProductNetwork, bought: Relation, *, epochs: int) -> Fitted
     )
 
 
-def _epoch(
+def _make_pass(
+    training: Training,
     network: ProductNetwork,
     bought: sparse.csr_array,
     history: sparse.csr_array,
     *,
     config: NetworkConfig,
-    optimizer: torch.optim.Optimizer,
-    rng: np.random.Generator,
-) -> float:
-    """Make one pass over the users and return its mean loss."""
+) -> None:
+    """Make one pass over the users, or the rest of one that has begun."""
     device = network.identity.device
-    losses = []
     batch_users = int(np.clip(bought.shape[0] // LEAST_STEPS, 1, config.batch_users))
-    for users, hidden in hide_purchases(bought, share=config.hidden_share, batch_users=batch_users, rng=rng):
+    drawn = hide_purchases(bought, share=config.hidden_share, batch_users=batch_users, rng=training.rng)
+    for users, hidden in training.batches(drawn):
         rest = without(bought, hidden)
         queries, keys = network(Relation.of(rest, device))
         profile = as_tensor(without(history, hidden)[users], device) @ queries
@@ -180,12 +178,11 @@ def _epoch(
             known=_pairs(known, device),
             wanted=_pairs(wanted, device),
         )
-        optimizer.zero_grad()
+        training.optimizer.zero_grad()
         loss.backward()  # type: ignore[no-untyped-call]
-        optimizer.step()
-        losses.append(float(loss.detach()))
-        require_finite(losses[-1], "--network.learning-rate", config.learning_rate)
-    return float(np.mean(losses)) if losses else float("nan")
+        training.optimizer.step()
+        training.losses.append(float(loss.detach()))
+        require_finite(training.losses[-1], "--network.learning-rate", config.learning_rate)
 
 
 def hide_purchases(

@@ -1,4 +1,4 @@
-"""Moves a finished folder to its place, so that the place is never half written."""
+"""Moves a finished file or folder to its place, so that the place is never half written."""
 
 from __future__ import annotations
 
@@ -28,3 +28,14 @@ def real_place(place: Path) -> Path:
     if not real.name:
         raise InputError(f"{str(place)!r} has no name of its own; give a folder below it")
     return real
+
+
+def write_whole(file: Path, content: bytes) -> None:
+    """Write a file beside its place and move it there; where that fails, the disk has it no more."""
+    beside = file.with_name(f".{file.name}.part")
+    try:
+        beside.write_bytes(content)
+        beside.replace(file)
+    except OSError:
+        beside.unlink(missing_ok=True)
+        raise

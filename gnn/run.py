@@ -19,6 +19,7 @@ from safetensors.torch import load_file, save
 
 from gnn.calibration import Calibration
 from gnn.candidates import Candidates
+from gnn.checkpoint import EpochRecord
 from gnn.config import (
     ClosedFormConfig,
     EdgeConfig,
@@ -31,7 +32,7 @@ from gnn.config import (
 )
 from gnn.edge_file import FILE, EdgeFile, edge_file_content
 from gnn.edges import FittedEdges, edge_network
-from gnn.fit import EpochRecord, FittedNetwork
+from gnn.fit import FittedNetwork
 from gnn.history import Weighing
 from gnn.place import put_in_place, real_place
 from gnn.probabilities import Probabilities
@@ -43,8 +44,8 @@ from loaders.errors import InputError
 
 MODEL = "model.safetensors"
 CALIBRATION = "calibration.json"
-# What may differ between two runs that replace each other: where things are, not what is learned.
-PLACES = ("run", "runs", "raw", "store", "password_file", "cache", "device", "overwrite")
+# What may differ between two runs that replace each other: places and limits of time, not what is learned.
+PLACES = ("run", "runs", "raw", "store", "password_file", "cache", "device", "overwrite", "time_limit")
 
 
 @dataclass(frozen=True)
@@ -301,7 +302,10 @@ class RunFolder:
 
 @contextmanager
 def new_run(config: TrainConfig, name: str) -> Iterator[RunFolder]:
-    """Give a folder to write a run to; it takes its place among the runs only when the block ends without an error."""
+    """Give a folder to write a run to; it takes its place among the runs only when the block ends without an error.
+
+    What a killed training had written down of its networks goes when the run is there.
+    """
     place = real_place(Path(config.runs) / name)
     _require_replaceable(place, config)
     place.parent.mkdir(parents=True, exist_ok=True)
@@ -314,8 +318,20 @@ def new_run(config: TrainConfig, name: str) -> Iterator[RunFolder]:
         (beside / "metrics.jsonl").touch()
         yield folder
         put_in_place(beside, place)
+        shutil.rmtree(checkpoint_folder(config, name), ignore_errors=True)
     finally:
         shutil.rmtree(beside, ignore_errors=True)
+
+
+def checkpoint_folder(config: TrainConfig, name: str) -> Path:
+    """Return where the training of a run is written down: beside the run, so that a killed one leaves it there."""
+    place = real_place(Path(config.runs) / name)
+    return place.with_name(f".{place.name}.checkpoints")
+
+
+def what_is_learned(config: TrainConfig) -> dict[str, Any]:
+    """Return the settings of a run but for where things are and how long it may take."""
+    return {name: value for name, value in asdict(config).items() if name not in PLACES}
 
 
 def _require_replaceable(place: Path, config: TrainConfig) -> None:
@@ -327,8 +343,8 @@ def _require_replaceable(place: Path, config: TrainConfig) -> None:
         raise InputError(
             f"the run {place.name!r} has a broken config.json ({error}); give another --run NAME, or --overwrite"
         ) from error
-    new = json.loads(json.dumps(asdict(config)))
-    changed = [key for key in new if key not in PLACES and new[key] != old.get(key)]
+    new = json.loads(json.dumps(what_is_learned(config)))
+    changed = [key for key in new if new[key] != old.get(key)]
     if changed:
         key = changed[0]
         raise InputError(

@@ -16,9 +16,9 @@ import polars as pl
 from tqdm import tqdm
 
 from gnn.columns import Column
-from gnn.delivery import MANIFEST, require_replaceable, write_manifest, write_whole
+from gnn.delivery import MANIFEST, require_replaceable, write_manifest
 from gnn.locks import only_process
-from gnn.place import put_in_place, real_place
+from gnn.place import put_in_place, real_place, write_whole
 from gnn.shard_files import ShardFormat
 from loaders.errors import InputError
 

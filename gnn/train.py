@@ -6,6 +6,7 @@ ranked edges → explanations.
 
 from __future__ import annotations
 
+import math
 import resource
 import time
 from collections.abc import Iterator
@@ -20,12 +21,12 @@ import torch
 import tyro
 
 from gnn.cartograph import Cartograph, FittedCartograph
+from gnn.checkpoint import Checkpoints
 from gnn.choose import Networks, choose_closed_form, choose_networks
 from gnn.config import TrainConfig
 from gnn.edges_by_id import related_by_id
 from gnn.evaluate import OURS, evaluate, evaluate_all
 from gnn.export import ExportConfig, deliver, write_recommended
-from gnn.fit import EpochRecord
 from gnn.found import given_model
 from gnn.history import Weighing
 from gnn.leave_out import without_links
@@ -37,7 +38,7 @@ from gnn.probabilities import learn_probabilities
 from gnn.program import program_commit, program_versions
 from gnn.read_delivery import delivered_edges
 from gnn.report import Report, as_markdown
-from gnn.run import Manifest, RunFolder, new_run
+from gnn.run import Manifest, RunFolder, checkpoint_folder, new_run, what_is_learned
 from gnn.show import three_explanations
 from gnn.split import Split, enough_buyers, split_purchases
 from gnn.task import Task, task_of_split
@@ -59,6 +60,7 @@ class Stopwatch:
     """The seconds of each stage, and the memory the process had needed at its end."""
 
     seconds: dict[str, float] = field(default_factory=dict)
+    started: float = field(default_factory=time.monotonic)
 
     @contextmanager
     def stage(self, name: str) -> Iterator[None]:
@@ -88,6 +90,8 @@ def train(config: TrainConfig) -> None:
                 graph.products["text"].to_list(), folder=config.encoder, cache=Path(config.cache), device=device
             )
         content = Content(graph, text, times_known=split.way == "by time", device=device)
+        # The same command goes on from these when this one is killed; a finished run has none.
+        checkpoints = _checkpoints(config, folder, name=name, graph=fingerprint, device=device, watch=watch)
         of_split = partial(task_of_split, graph=graph, split=split, min_buyers=config.min_buyers, repeat=config.repeat)
         model, settings, found = given_model(config, graph, split, times_known=content.times_known)
 
@@ -106,7 +110,7 @@ def train(config: TrainConfig) -> None:
                 wanted=config.networks,
                 known=load_networks(found, model) if found else None,
                 seed=config.seed,
-                record=partial(_record, folder, "validation"),
+                checkpoints=checkpoints,
             )
         with watch.stage("measure on validation"):
             validation = _validation_rows(past, content, networks, config)
@@ -114,9 +118,7 @@ def train(config: TrainConfig) -> None:
         # The same, fitted again on all purchases before the test part; that part is looked at once, below.
         final = of_split("test", weighing=Weighing.of(model.history, times_known=content.times_known))
         with watch.stage("learn from past and validation"):
-            fitted = networks.model.fit(
-                final, content, seed=config.seed, record=partial(_record, folder, "test"), keep_read=True
-            )
+            fitted = networks.model.fit(final, content, seed=config.seed, checkpoints=checkpoints, keep_read=True)
             print(fitted.way)
         with watch.stage("measure on test"):
             test = _measured(final, content, fitted, config) if len(split.test) else []
@@ -164,8 +166,10 @@ def train(config: TrainConfig) -> None:
         folder.write_report(report)
         explanations = three_explanations(store, delivered_edges(delivery.folder), run=manifest.record(now=split.now))
     print(f"\n{as_markdown(report)}")
-    print(f"{delivery.rows} ranked edges for {delivery.owners} users in {Path(config.runs) / name / 'ranked_edges'}\n")
-    print(explanations)
+    print(
+        f"{delivery.rows} ranked edges for {delivery.owners} users in {Path(config.runs) / name / 'ranked_edges'}\n\n"
+        f"{explanations}"
+    )
 
 
 def _loaded_graph(shop: Shop, store: GraphStore) -> tuple[Graph, str]:
@@ -179,8 +183,22 @@ def _loaded_graph(shop: Shop, store: GraphStore) -> tuple[Graph, str]:
     return build_graph(store.read_graph()), loaded.layout.fingerprint
 
 
-def _record(folder: RunFolder, task: str, stage: str, epoch: EpochRecord) -> None:
-    folder.append_epoch(f"{stage}, before {task}", epoch)
+def _checkpoints(
+    config: TrainConfig, folder: RunFolder, *, name: str, graph: str, device: torch.device, watch: Stopwatch
+) -> Checkpoints:
+    """Return where the networks' training is written down; whoever changes what is learned from begins anew."""
+    return Checkpoints(
+        checkpoint_folder(config, name),
+        trained_with={
+            "config": what_is_learned(config),
+            "graph": graph,
+            "device": device.type,
+            "commit": program_commit(),
+            "versions": program_versions(),
+        },
+        record=folder.append_epoch,
+        stop_at=watch.started + 60 * config.time_limit if config.time_limit else math.inf,
+    )
 
 
 def _validation_rows(task: Task, content: Content, networks: Networks, config: TrainConfig) -> list[Row]:

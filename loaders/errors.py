@@ -12,13 +12,20 @@ CANNOT_WRITE = {
     errno.EFBIG: "the file size limit is reached",
 }
 
+NOT_FINISHED = 75
+"""EX_TEMPFAIL of sysexits.h: no mistake, but the command has to be given again."""
+
 
 class InputError(Exception):
     """Something a person gave cannot be used; the message says what, names the value and the way out."""
 
 
+class StoppedError(Exception):
+    """Work that stopped before its end, as a person wanted; the message says where, and how it goes on."""
+
+
 def run_command(command: Callable[[], None]) -> None:
-    """Run ``command`` and end the process with 2 on an :class:`InputError`, 130 on Ctrl-C, 0 otherwise.
+    """Run ``command`` and end the process: 2 on an :class:`InputError`, 75 if it stopped early, 130 on Ctrl-C, else 0.
 
     Errors of the operating system (no space, no permission, no such file) are a user's to solve as well, so they
     end in a sentence too. Everything else is a defect of this project and keeps its stack trace.
@@ -27,6 +34,9 @@ def run_command(command: Callable[[], None]) -> None:
         command()
     except InputError as error:
         sys.exit(_report(str(error)))
+    except StoppedError as stopped:
+        print(stopped, file=sys.stderr)
+        sys.exit(NOT_FINISHED)
     except BrokenPipeError:
         # Whoever read the output, `head` for one, has read enough.
         sys.stdout = None

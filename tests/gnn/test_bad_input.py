@@ -113,6 +113,9 @@ def test_a_shop_that_cannot_be_learned_from_is_refused_and_leaves_no_run(
     ("make", "sentence"),
     [
         (lambda: TrainConfig(k=0), "k is 0; give 1 or more"),
+        (lambda: TrainConfig(time_limit=0.0), "time_limit is 0.0; give a number of minutes above 0"),
+        (lambda: TrainConfig(time_limit=-1.0), "time_limit is -1.0; give a number of minutes above 0"),
+        (lambda: TrainConfig(time_limit=float("nan")), "time_limit is nan; give a number of minutes above 0"),
         (lambda: TrainConfig(min_buyers=-1), "min_buyers is -1; give 0 or more"),
         (lambda: TrainConfig(seed=-1), "seed is -1; give 0 or more"),
         (lambda: TrainConfig(run="../elsewhere"), "run is '../elsewhere'; give letters, digits"),
@@ -194,14 +197,15 @@ def test_ctrl_c_in_training_leaves_no_run_and_a_store_that_can_be_used(tmp_path:
         # The stage after this line is the training.
         while not training.stdout.readline().startswith("text vectors"):
             assert training.poll() is None
-        while not list(tmp_path.glob("runs/.synthetic.*.part/metrics.jsonl")):
+        while not list(tmp_path.glob("runs/.synthetic.checkpoints/*.safetensors")):
             assert training.poll() is None
         training.send_signal(signal.SIGINT)
         _, errors = training.communicate(timeout=60)
     assert training.returncode == 130
     assert errors.splitlines()[-1] == "error: stopped by Ctrl-C; no half-written file was kept"
     assert "Traceback" not in errors
-    assert list(tmp_path.glob("runs/*")) == []
+    # Beside the place of the run lies what the same command goes on from.
+    assert [file.name for file in tmp_path.glob("runs/*")] == [".synthetic.checkpoints"]
     with open_store(places(tmp_path)["store"]) as store:
         assert len(store.read_graph().nodes["User"]) == 200
         assert store.run_record() is None
@@ -232,7 +236,7 @@ def test_a_full_disk_while_training_leaves_the_older_run_whole_and_no_new_one(tr
     words = ["gnn.train", "--shop", "synthetic", "--run", "second", *as_words(trained), "--network.max-epochs", "1"]
     refused(run(*words, before=limit(20 * SMALL_FILES_ONLY)), "the file size limit is reached")
     assert contents(trained / "runs") == before
-    assert [file.name for file in (trained / "runs").iterdir()] == ["synthetic"]
+    assert {file.name for file in (trained / "runs").iterdir()} <= {"synthetic", ".second.checkpoints"}
 
 
 def test_a_full_disk_while_text_vectors_are_kept_is_an_os_error_and_leaves_nothing(tmp_path: Path) -> None:

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from gnn.cartograph import Cartograph, FittedCartograph
+from gnn.checkpoint import Checkpoints
 from gnn.choose import choose_closed_form, choose_networks, try_networks, verdict
 from gnn.config import ClosedFormConfig, EdgeConfig, SplitConfig
 from gnn.history import Weighing
@@ -132,15 +133,17 @@ def test_networks_are_trained_only_where_that_can_decide_something() -> None:
     def record(stage: str, _epoch: object) -> None:
         trained.append(stage)
 
-    never = choose_networks(small, task, content, wanted="never", seed=0, record=record)
+    kept = Checkpoints(record=record)
+    never = choose_networks(small, task, content, wanted="never", seed=0, checkpoints=kept)
     worse = NetworksFound(helps=False, why="it was worse", settings={"edges.tail_power": 0.15})
-    known = choose_networks(small, task, content, wanted="auto", known=worse, seed=0, record=record)
+    known = choose_networks(small, task, content, wanted="auto", known=worse, seed=0, checkpoints=kept)
     assert not trained
     assert (never.why, known.why) == ("left out, as asked for", "found earlier: it was worse")
     assert never.model == known.model == small.closed_form_alone
-    always = choose_networks(small, task, content, wanted="always", known=worse, seed=0, record=record)
-    weighed = "edge network, the tail weighed by 0.15"
-    assert set(trained) == {"network on a part", weighed, "network on all"}
+    always = choose_networks(small, task, content, wanted="always", known=worse, seed=0, checkpoints=kept)
+    weighed = "edge network, the tail weighed by 0.15, before validation"
+    others = {"network on a part, before validation", "network on all, before validation"}
+    assert set(trained) == {weighed, *others}
     # Only as was found the best, though it was not good enough.
     assert always.model == replace(small, edges=replace(small.edges, tail_power=0.15))
     assert trained.count(weighed) == 1

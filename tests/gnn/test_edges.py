@@ -10,6 +10,7 @@ import torch
 from scipy import sparse
 
 from gnn.candidates import BY_BASE, BY_NETWORK, ITSELF, Candidates
+from gnn.checkpoint import Checkpoint
 from gnn.config import EdgeConfig
 from gnn.edges import FittedEdges, _Batch, fit_edges, largest_edges, reweighed, without_factor
 from kg.schema import SHARES
@@ -107,7 +108,7 @@ def test_what_a_feature_tells_is_learned_and_carries_over_to_other_edges() -> No
     losses: list[float] = []
     fitted = fit_edges(
         candidates, history=history, wanted=wanted, seen=history, config=replace(EdgeConfig(), passes=6),
-        device=CPU, seed=0, record=lambda epoch: losses.append(epoch.loss),
+        device=CPU, seed=0, checkpoint=Checkpoint("test", record=lambda epoch: losses.append(epoch.loss)),
     )  # fmt: skip
     assert losses[-1] < 0.5 * losses[0]
     others, _, _ = planted(seed=1)

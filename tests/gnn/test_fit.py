@@ -8,9 +8,10 @@ import numpy as np
 import pytest
 import torch
 
+from gnn.checkpoint import Checkpoint, EpochRecord
 from gnn.config import HistoryConfig, NetworkConfig, SplitConfig
 from gnn.evaluate import evaluate
-from gnn.fit import EpochRecord, FittedNetwork, Validate, fit_network, make_network
+from gnn.fit import FittedNetwork, Validate, fit_network, make_network
 from gnn.hetero import hetero_data
 from gnn.history import Weighing
 from gnn.model import Content
@@ -52,12 +53,13 @@ def fit(
     validate: Validate | None = None,
     config: NetworkConfig = SMALL,
     records: list[EpochRecord] | None = None,
+    checkpoint: Checkpoint | None = None,
 ) -> FittedNetwork:
     text = np.eye(len(graph.products), 8, dtype=np.float32)
     data = hetero_data(graph, past=task.known, products=task.products, text=text[task.products])
-    record = (lambda _: None) if records is None else records.append
+    kept = checkpoint or Checkpoint("test", record=(lambda _: None) if records is None else records.append)
     return fit_network(
-        data, task.history, config=config, device=CPU, seed=seed, epochs=epochs, validate=validate, record=record
+        data, task.history, config=config, device=CPU, seed=seed, epochs=epochs, validate=validate, checkpoint=kept
     )
 
 
