@@ -187,7 +187,8 @@ def local_form(
     ends = np.arange(num_products + 1) * support
     place = sparse.csr_array(sparse.csc_array((np.arange(chosen.size), chosen.ravel(), ends), shape=shape))
     rows = sparse.csr_array((weights.ravel()[place.data], place.indices, place.indptr), shape=shape)
-    by_row = {share: part.ravel()[place.data] for share, part in parts.items()}
+    # Each is given up when it is turned: they are the most of the memory.
+    by_row = {share: parts.pop(share).ravel()[place.data] for share in list(parts)}
     return LocalForm(gram, support, rows, by_row, diagonal)
 
 

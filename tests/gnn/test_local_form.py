@@ -11,12 +11,19 @@ from hypothesis import strategies as st
 from scipy import sparse
 
 from gnn import local_form as module
+from gnn.cartograph import Cartograph
 from gnn.closed_form import Similarity, closed_form
+from gnn.config import EdgeConfig, NetworkConfig, SplitConfig
+from gnn.history import Weighing
+from gnn.likeliest import Likely
 from gnn.local_form import LocalForm, local_form
 from gnn.related import related_edges
+from gnn.split import split_purchases
+from gnn.task import make_task
 from kg.schema import SHARES
 from loaders.errors import InputError
-from tests.gnn.shops import histories, matrix
+from loaders.synthetic import synthetic_shop
+from tests.gnn.shops import content_of, graph_of, histories, matrix
 
 
 def similar(num_products: int, *, seed: int) -> list[Similarity]:
@@ -139,6 +146,33 @@ def test_the_recall_of_the_cut_is_counted_against_exact_rows(monkeypatch: pytest
     )
     assert said
     assert float(said[1]) / 100 == pytest.approx(by_hand, abs=0.02)
+
+
+def test_the_whole_model_of_a_large_shop_is_that_of_a_small_one_where_nothing_is_cut(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    graph = graph_of(synthetic_shop(users=40, products=32, brands=4, purchases_per_user=14))
+    split = split_purchases(graph, SplitConfig(), seed=0)
+    task = make_task(
+        "validation", graph, known=split.past, later=split.validation, weighing=Weighing(0.5, 1e30),
+        now=split.validation_from, min_buyers=2,
+    )  # fmt: skip
+    model = Cartograph(
+        network=NetworkConfig(dimension=8, evaluate_every=1, batch_users=16, max_epochs=1),
+        edges=EdgeConfig(by_base=10, by_network=5, passes=1),
+    )
+    small = model.fit(task, content_of(graph), seed=0)
+    of_all = Likely.of
+    monkeypatch.setattr("gnn.base.exact_way", lambda *_: None)
+    monkeypatch.setattr("gnn.cartograph.Likely.of", lambda network: of_all(network, largest=0))
+    large = model.fit(task, content_of(graph), seed=0)
+    count = len(task.products)
+    assert large.way == (
+        f"local closed form, each of {count} products by the {count - 1} most alike; recall of the cut 100.0% (of the "
+        f"200 largest of {count} exact rows); the network's candidates by faiss; recall 100.0% (of the 5 likeliest of "
+        f"{count} products), log p off by 0.000 on average"
+    )
+    assert large.related.matrix(count).toarray() == pytest.approx(small.related.matrix(count).toarray(), abs=5e-3)
 
 
 def test_a_local_system_that_cannot_be_solved_is_said() -> None:
