@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 from scipy import sparse
 
 from gnn.closed_form import Similarity, closed_form, exact_way
-from gnn.co_purchase import CoPurchase
 from gnn.config import ClosedFormConfig
 from gnn.history import Weighing
+from gnn.local_form import local_form
 from gnn.related import Base
 from gnn.task import Task, weigh
-
-SHRINK = 10.0
-"""Shrinkage of the co-purchase cosine where the shop is too large for the closed form."""
 
 LEAST_WEIGHT = 0.003
 """A relation of this weight or less is left out: what a search that looks at factors has in the place of 0."""
@@ -31,11 +28,9 @@ def fit_base(
     *,
     times_known: bool,
 ) -> Base:
-    """Return the closed form over what ``task`` knows; the co-purchase cosine where the shop is too large for it."""
-    bought, similarities, ridge = _parts(task, features, config, times_known=times_known)
-    if exact_way(bought, similarities) is None:
-        return CoPurchase(task.bought, shrink=SHRINK)
-    return closed_form(bought, similarities, ridge=ridge)
+    """Return the closed form over what ``task`` knows; where the shop is too large for it, the local one."""
+    bought, similarities, ridge = graph_parts(task, features, config, times_known=times_known)
+    return _by_size(bought, similarities, ridge=ridge)
 
 
 def fit_content(
@@ -46,14 +41,20 @@ def fit_content(
     times_known: bool,
 ) -> Base | None:
     """Return the closed form over the same graph without a purchase; None where there is none, or nothing alike."""
-    bought, similarities, ridge = _parts(task, features, config, times_known=times_known)
-    none = sparse.csr_array((0, bought.shape[1]))
-    if exact_way(none, similarities) is None or not similarities:
+    bought, similarities, ridge = graph_parts(task, features, config, times_known=times_known)
+    if not similarities:
         return None
-    return closed_form(none, similarities, ridge=ridge)
+    return _by_size(sparse.csr_array((0, bought.shape[1])), similarities, ridge=ridge)
 
 
-def _parts(
+def _by_size(bought: sparse.csr_array, similarities: Sequence[Similarity], *, ridge: float) -> Base:
+    way = exact_way(bought, similarities)
+    if way is None:
+        return local_form(bought, similarities, ridge=ridge)
+    return closed_form(bought, similarities, ridge=ridge, way=way)
+
+
+def graph_parts(
     task: Task,
     features: Mapping[str, sparse.csr_array | np.ndarray],
     config: ClosedFormConfig,

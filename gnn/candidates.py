@@ -10,9 +10,9 @@ from jaxtyping import Float, Int
 from scipy import sparse
 from tqdm import tqdm
 
-from gnn.co_purchase import co_purchases
-from gnn.fit import FittedNetwork
-from gnn.related import Base
+from gnn.likeliest import Likely
+from gnn.related import Base, Rows, entries, largest_entries
+from gnn.similarity import alike
 
 BY_BASE, BY_NETWORK, ITSELF = 1, 2, 3
 """What an edge was proposed by: the closed form, the network alone, or that a product may be bought again."""
@@ -63,7 +63,7 @@ class Candidates:
 def gather_candidates(  # noqa: PLR0913
     base: Base,
     *,
-    network: FittedNetwork,
+    likely: Likely,
     bought: sparse.csr_array,
     content: Mapping[str, sparse.csr_array | np.ndarray],
     traits: Mapping[str, Float[np.ndarray, " products"]],
@@ -74,49 +74,57 @@ def gather_candidates(  # noqa: PLR0913
 ) -> Candidates:
     """Return each product's ``by_base`` largest of B by absolute value, and ``by_network`` more by p(i | j).
 
-    ``bought`` is 1 where a user bought the product, users × products; ``content`` are the features of
-    :func:`gnn.similarity.product_features`; ``traits`` and ``factor`` are numbers of the product that an edge leads to.
-    Where ``own`` is not 0, each product has an edge to itself too, which starts from it. Products × products are never
-    in memory at once.
+    ``likely`` says what the network expects next; ``bought`` is 1 where a user bought the product, users × products;
+    ``content`` are the features of :func:`gnn.similarity.product_features`; ``traits`` and ``factor`` are numbers of
+    the product that an edge leads to. Where ``own`` is not 0, each product has an edge to itself too, which starts from
+    it. Products × products are never in memory at once.
     """
     buyers = np.asarray(bought.sum(0), dtype=np.float32).ravel()
     # So that XᵀX counts each user who bought both by 1 / her purchases: then a row over its product's buyers is the
     # chance that a walk from it over one of its buyers ends at the other (Christoffel et al. 2015, P3).
     divided = sparse.csr_array(sparse.diags_array(np.maximum(np.diff(bought.indptr), 1) ** -0.5) @ bought)
+    together, walking = (Together.of(matrix) for matrix in (bought, divided))
     blocks = []
     with tqdm(total=base.num_products, desc="candidates", unit="product", disable=None) as progress:
-        steps = zip(base.blocks(), co_purchases(bought), co_purchases(divided), strict=True)
-        for (start, plain), (_, both), (_, shared) in steps:
-            walks = shared / np.maximum(buyers[start : start + len(plain), None], 1)
-            stop, rows = start + len(plain), plain * factor.astype(np.float32)
-            likely, near = network.log_probabilities(start, stop), network.cosines(start, stop)
-            place, target, by = _chosen(plain, likely, start=start, by_base=by_base, by_network=by_network, own=own)
-            source, at = start + place, (place, target)
+        for start, plain in base.blocks():
+            stop = start + plain.shape[0]
+            next_of = likely.rows(np.arange(start, stop), by_base + by_network + 1)
+            place, target, by = _chosen(
+                plain, next_of.best, start=start, by_base=by_base, by_network=by_network, own=own
+            )
+            source = start + place
+            rows, both, shared = (
+                entries(matrix, place, target)
+                for matrix in (plain, together.rows(start, stop, like=plain), walking.rows(start, stop, like=plain))
+            )
+            walk = shared / np.maximum(buyers[source], 1)
+            score, near = likely.edges(source, target)
+            log_p = score - next_of.log_total[place].astype(np.float32)
+            there = factor[target].astype(np.float32)
             shares = {
-                name: part[at] * factor[target].astype(np.float32)
-                for name, part in base.other_shares(start, stop).items()
+                name: entries(part, place, target) * there for name, part in base.other_shares(start, stop).items()
             }
             features = {
-                "closed": _signed_root(rows[at]),
-                "reverse": _signed_root(plain[at] * base.symmetry[target] / base.symmetry[source] * factor[source]),
+                "closed": _signed_root(rows * there),
+                "reverse": _signed_root(rows * base.symmetry[target] / base.symmetry[source] * factor[source]),
                 **{f"share {name}": _signed_root(part) for name, part in shares.items()},
-                "together": np.log1p(both[at]),
-                "cosine": both[at] / np.sqrt(np.maximum(buyers[source] * buyers[target], 1)),
-                "walk": np.sqrt(walks[at]),
-                "walk back": np.sqrt(walks[at] * (buyers[source] / np.maximum(buyers[target], 1))),
+                "together": np.log1p(both),
+                "cosine": both / np.sqrt(np.maximum(buyers[source] * buyers[target], 1)),
+                "walk": np.sqrt(walk),
+                "walk back": np.sqrt(walk * (buyers[source] / np.maximum(buyers[target], 1))),
                 "buyers here": np.log1p(buyers[source]),
                 "buyers there": np.log1p(buyers[target]),
-                "network": likely[at],
-                "near": near[at],
+                "network": log_p,
+                "near": near,
                 "by network": by == BY_NETWORK,
                 "itself": by == ITSELF,
-                **{f"alike {name}": _alike(matrix, start, stop, at) for name, matrix in content.items()},
+                **{f"alike {name}": alike(matrix, source, target) for name, matrix in content.items()},
                 **{name: values[target] for name, values in traits.items()},
             }
-            begins = np.select([by == BY_BASE, by == BY_NETWORK], [rows[at], np.exp(likely[at])], own)
+            begins = np.select([by == BY_BASE, by == BY_NETWORK], [rows * there, np.exp(log_p)], own)
             blocks.append(
                 Candidates(
-                    first=np.searchsorted(place, np.arange(len(rows) + 1)),
+                    first=np.searchsorted(place, np.arange(stop - start + 1)),
                     target=target,
                     start=begins.astype(np.float32),
                     proposed_by=by,
@@ -125,7 +133,7 @@ def gather_candidates(  # noqa: PLR0913
                     names=tuple(features),
                 )
             )
-            progress.update(len(rows))
+            progress.update(stop - start)
     return _joined(blocks)
 
 
@@ -133,61 +141,68 @@ def with_feature(candidates: Candidates, name: str, base: Base | None) -> Candid
     """Return the candidates with one more feature: what ``base`` gives each edge, 0 where there is none."""
     values = np.zeros(len(candidates.target), dtype=np.float32)
     for start, rows in base.blocks() if base else ():
-        part = slice(candidates.first[start], candidates.first[start + len(rows)])
-        place = candidates.source[part] - start
-        values[part] = _signed_root(rows[place, candidates.target[part]])
+        part = slice(candidates.first[start], candidates.first[start + rows.shape[0]])
+        values[part] = _signed_root(entries(rows, candidates.source[part] - start, candidates.target[part]))
     features = np.concatenate([candidates.features, values[:, None]], axis=1)
     return replace(candidates, features=features, names=(*candidates.names, name))
 
 
+@dataclass(frozen=True)
+class Together:
+    """XᵀX, of which some rows are made at a time."""
+
+    by_user: sparse.csr_array
+    by_product: sparse.csr_array
+
+    @classmethod
+    def of(cls, bought: sparse.csr_array) -> Together:
+        """Return it for X, users × products."""
+        by_user = bought.astype(np.float32)
+        return cls(by_user, sparse.csr_array(by_user.T))
+
+    def rows(self, start: int, stop: int, *, like: Rows) -> Rows:
+        """Return these rows, sparse if the rows of B (``like``) are: then the shop is large."""
+        rows = sparse.csr_array(self.by_product[start:stop] @ self.by_user)
+        if isinstance(like, np.ndarray):
+            return rows.toarray()
+        rows.sort_indices()
+        return rows
+
+
 def _chosen(
-    rows: Float[np.ndarray, "rows products"],
-    likely: Float[np.ndarray, "rows products"],
+    rows: Rows,
+    likeliest: Int[np.ndarray, "rows count"],
     *,
     start: int,
     by_base: int,
     by_network: int,
     own: float,
 ) -> tuple[Int[np.ndarray, " edges"], Int[np.ndarray, " edges"], Int[np.ndarray, " edges"]]:
-    """Return row and column of each candidate, sorted, and what proposed it."""
-    places = np.arange(len(rows))[:, None]
-    proposed_by = np.zeros(rows.shape, dtype=np.int8)
-    largest = _largest(np.abs(rows), by_base)
-    proposed_by[places, largest] = np.where(rows[places, largest] != 0, BY_BASE, 0)
-    if by_network:
-        # So many that by_network are left without the closed form's and the product itself.
-        best = _largest(likely, by_base + by_network + 1)
-        order = np.argsort(-np.take_along_axis(likely, best, axis=1), axis=1, kind="stable")
-        best = np.take_along_axis(best, order, axis=1)
-        free = (proposed_by[places, best] == 0) & (best != start + places)
-        taken = free & (np.cumsum(free, axis=1) <= by_network)
-        proposed_by[np.broadcast_to(places, best.shape)[taken], best[taken]] = BY_NETWORK
-    if own:
-        proposed_by[places[:, 0], start + places[:, 0]] = ITSELF
-    row, column = np.nonzero(proposed_by)
-    return row, column.astype(np.int32), proposed_by[row, column]
+    """Return row and column of each candidate, sorted, and what proposed it.
 
-
-def _largest(values: Float[np.ndarray, "rows products"], count: int) -> Int[np.ndarray, "rows count"]:
-    keep = min(count, values.shape[1])
-    return np.argpartition(-values, keep - 1, axis=1)[:, :keep]
+    ``likeliest`` are columns, best first (-1: none); so many that ``by_network`` are left without the closed form's and
+    the product itself.
+    """
+    num_products = rows.shape[1]
+    place, column = largest_entries(rows, by_base)
+    itself = np.arange(rows.shape[0]) * num_products + start + np.arange(rows.shape[0])
+    # Row and column in one number.
+    of_base = place * num_products + column
+    keys = np.arange(len(likeliest))[:, None] * num_products + likeliest
+    free = (likeliest >= 0) & ~np.isin(keys, of_base) & (keys != itself[:, None])
+    of_network = keys[free & (np.cumsum(free, axis=1) <= by_network)]
+    proposals = [(of_base, BY_BASE), (of_network, BY_NETWORK), (itself if own else itself[:0], ITSELF)]
+    key = np.concatenate([each for each, _ in proposals])
+    proposed_by = np.concatenate([np.full(len(each), by, dtype=np.int8) for each, by in proposals])
+    order = np.argsort(key, kind="stable")
+    row, column = np.divmod(key[order], num_products)
+    return row, column.astype(np.int32), proposed_by[order]
 
 
 def _signed_root(values: Float[np.ndarray, " edges"]) -> Float[np.ndarray, " edges"]:
     """Return sign · sqrt: entries of B spread over orders of magnitude and have both signs."""
     root: np.ndarray = np.sign(values) * np.sqrt(np.abs(values))
     return root
-
-
-def _alike(
-    features: sparse.csr_array | np.ndarray, start: int, stop: int, at: tuple[np.ndarray, np.ndarray]
-) -> Float[np.ndarray, " edges"]:
-    """Return F(source) · F(target) of each edge."""
-    if isinstance(features, np.ndarray):
-        near: np.ndarray = (features[start:stop] @ features.T)[at]
-        return near
-    place, target = at
-    return np.asarray(features[start + place].multiply(features[target]).sum(1), dtype=np.float32).ravel()
 
 
 def _joined(blocks: Sequence[Candidates]) -> Candidates:

@@ -19,6 +19,7 @@ from gnn.evaluate import evaluate
 from gnn.fit import FittedNetwork, fit_network
 from gnn.hetero import hetero_data
 from gnn.history import Weighing, repeat_rate
+from gnn.likeliest import Likely
 from gnn.model import Content, Space
 from gnn.network_alone import NetworkAlone
 from gnn.ranking import RelatedRecommender
@@ -214,9 +215,10 @@ class Cartograph:
         base = fit_base(task, features, self.closed_form, times_known=content.times_known)
         rising = trend_of(task, content, self.related)
         traits = {"trend": np.log(rising), "bought again": repeat_rate(task.known, products=task.products)}
+        likely = Likely.of(network)
         candidates = gather_candidates(
             base,
-            network=network,
+            likely=likely,
             bought=task.bought,
             content=features,
             traits=traits,
@@ -225,7 +227,7 @@ class Cartograph:
             by_base=self.edges.by_base,
             by_network=self.edges.by_network,
         )
-        way = base.way
+        way = f"{base.way}; {likely.way(self.edges.by_network)}"
         del base
         content_alone = fit_content(task, features, self.closed_form, times_known=content.times_known)
         return with_feature(candidates, "content alone", content_alone), way

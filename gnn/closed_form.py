@@ -27,12 +27,12 @@ from scipy import sparse
 from scipy.linalg import lapack
 from torch import Tensor
 
-from gnn.similarity import WOODBURY_SHARE
+from gnn.similarity import LARGEST_EXACT, woodbury_fits
 from loaders.errors import InputError
 
 BLOCK_PRODUCTS = 1024
-LARGEST_EXACT = 30_000
-"""Rows of the largest matrix that is inverted: 3.6 GB of 32-bit floats."""
+LARGEST_BLOCK = 100_000_000
+"""Numbers of a block of rows at the most, 32 bits each."""
 
 SINGULAR = "the closed form cannot be solved with a ridge of {:g}: it is too small; give a larger --closed-form.ridge"
 
@@ -174,8 +174,9 @@ class ClosedForm:
 
     def blocks(self) -> Iterator[tuple[int, Float[np.ndarray, "rows products"]]]:
         """Yield the first row of each block and its rows of B."""
-        for start in range(0, self.num_products, BLOCK_PRODUCTS):
-            yield start, self.rows(start, min(start + BLOCK_PRODUCTS, self.num_products))
+        at_once = max(1, min(BLOCK_PRODUCTS, LARGEST_BLOCK // self.num_products))
+        for start in range(0, self.num_products, at_once):
+            yield start, self.rows(start, min(start + at_once, self.num_products))
 
     def scores(self, history: sparse.csr_array) -> Float[np.ndarray, "users products"]:
         """Return ``history`` (users × products) times B, without making B."""
@@ -203,8 +204,8 @@ def exact_way(
 ) -> Literal["woodbury", "dense"] | None:
     """Return how P can be found, by size alone: the cheaper of both, or None where neither fits."""
     num_users, num_products = bought.shape
-    stacked = num_users + sum(s.features.shape[1] for s in similarities if s.weight > 0)
-    if stacked <= WOODBURY_SHARE * num_products and stacked <= largest:
+    num_columns = num_users + sum(s.features.shape[1] for s in similarities if s.weight > 0)
+    if woodbury_fits(num_columns, num_products, largest=largest):
         return "woodbury"
     return "dense" if num_products <= largest else None
 
@@ -262,10 +263,8 @@ def _add_gram(gram: np.ndarray, features: sparse.csr_array | np.ndarray, weight:
 def _woodbury(bought: sparse.csr_array, similarities: Sequence[Similarity], *, ridge: float) -> Woodbury:
     """Invert the smaller matrix ridge · I + Zᵀ Z, in 64 bits; all else is in 32."""
     num_products = bought.shape[1]
-    roots = [np.sqrt(s.weight) * s.features for s in similarities if not isinstance(s.features, np.ndarray)]
-    left = sparse.csr_array(sparse.hstack([bought.T, *roots], format="csr"), dtype=np.float32)
-    dense = [np.sqrt(s.weight) * s.features for s in similarities if isinstance(s.features, np.ndarray)]
-    dense_left = torch.from_numpy(np.hstack([np.empty((num_products, 0), np.float32), *dense]).astype(np.float32))
+    left, dense_features = stacked(bought, similarities)
+    dense_left = torch.from_numpy(dense_features)
     small = _small_gram(left, dense_left).double()
     small.diagonal().add_(ridge)
     factor, failed = torch.linalg.cholesky_ex(small)
@@ -282,6 +281,17 @@ def _woodbury(bought: sparse.csr_array, similarities: Sequence[Similarity], *, r
         diagonal[some] = (1.0 - half.square().sum(0).numpy()) / ridge
     way = f"by Woodbury, {len(inverse)} users and features for {num_products} products"
     return Woodbury(way, left, dense_left, inverse, ridge, diagonal)
+
+
+def stacked(
+    bought: sparse.csr_array, similarities: Sequence[Similarity]
+) -> tuple[sparse.csr_array, Float[np.ndarray, "products features"]]:
+    """Return Z of G = Z Zᵀ + ridge · I, 32 bits: its sparse columns, purchases first, and its dense ones."""
+    roots = [np.sqrt(s.weight) * s.features for s in similarities if not isinstance(s.features, np.ndarray)]
+    left = sparse.csr_array(sparse.hstack([bought.T, *roots], format="csr"), dtype=np.float32)
+    dense = [np.sqrt(s.weight) * s.features for s in similarities if isinstance(s.features, np.ndarray)]
+    none = np.empty((bought.shape[1], 0), np.float32)
+    return left, np.hstack([none, *dense]).astype(np.float32)
 
 
 def _small_gram(left: sparse.csr_array, dense_left: Tensor) -> Float[Tensor, "columns columns"]:

@@ -1,4 +1,4 @@
-"""The co-purchase cosine (ItemKNN): the plainest product-product weights, and those of the largest shops."""
+"""The co-purchase cosine (ItemKNN): the plainest product-product weights."""
 
 from __future__ import annotations
 
@@ -10,14 +10,6 @@ from jaxtyping import Float
 from scipy import sparse
 
 BLOCK_PRODUCTS = 1024
-
-
-def co_purchases(bought: sparse.csr_array) -> Iterator[tuple[int, Float[np.ndarray, "rows products"]]]:
-    """Yield the first row of each block of XᵀX, and its rows: how many bought both."""
-    users_by_product = sparse.csr_array(bought.T.astype(np.float32))
-    by_user = bought.astype(np.float32)
-    for start in range(0, bought.shape[1], BLOCK_PRODUCTS):
-        yield start, (users_by_product[start : start + BLOCK_PRODUCTS] @ by_user).toarray()
 
 
 @dataclass(frozen=True)
@@ -47,18 +39,12 @@ class CoPurchase:
     def blocks(self) -> Iterator[tuple[int, Float[np.ndarray, "rows products"]]]:
         """Yield the first row of each block and its rows of B."""
         root = np.sqrt(np.asarray(self.bought.sum(0), dtype=np.float32).ravel())
-        for start, both in co_purchases(self.bought):
+        buyers, by_user = sparse.csr_array(self.bought.T.astype(np.float32)), self.bought.astype(np.float32)
+        for start in range(0, self.num_products, BLOCK_PRODUCTS):
+            both = (buyers[start : start + BLOCK_PRODUCTS] @ by_user).toarray()
             rows = both / (root[start : start + len(both), None] * root[None] + np.float32(self.shrink))
             rows[np.arange(len(rows)), start + np.arange(len(rows))] = 0.0
             yield start, rows
-
-    def scores(self, history: sparse.csr_array) -> Float[np.ndarray, "users products"]:
-        """Return ``history`` (users × products) times B."""
-        weights = sparse.csr_array(history, dtype=np.float32)
-        scores = np.zeros(history.shape, dtype=np.float32)
-        for start, rows in self.blocks():
-            scores += weights[:, start : start + len(rows)] @ rows
-        return scores
 
     def other_shares(
         self,

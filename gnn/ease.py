@@ -9,10 +9,10 @@ import numpy as np
 from jaxtyping import Float, Int
 from scipy import sparse
 
-from gnn.closed_form import LARGEST_EXACT, ClosedForm, Similarity, closed_form, exact_way
+from gnn.closed_form import ClosedForm, Similarity, closed_form, exact_way
 from gnn.model import Content, Range, Space
 from gnn.ranking import Recommender
-from gnn.similarity import brand_and_category
+from gnn.similarity import LARGEST_EXACT, brand_and_category
 from gnn.task import Task
 from loaders.errors import InputError
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Protocol, runtime_checkable
+from typing import Protocol, TypeAlias, runtime_checkable
 
 import numpy as np
 import polars as pl
@@ -13,6 +13,9 @@ from scipy import sparse
 from tqdm import tqdm
 
 from kg.schema import SHARES
+
+Rows: TypeAlias = Float[np.ndarray, "rows products"] | sparse.csr_array
+"""Some rows of a matrix products × products, sparse where a shop is large; then with sorted columns."""
 
 
 @runtime_checkable
@@ -34,15 +37,11 @@ class Base(Protocol):
         """What B differs from its transpose by: d with B(i, j) = B(j, i) · d(i) / d(j)."""
         ...
 
-    def blocks(self) -> Iterator[tuple[int, Float[np.ndarray, "rows products"]]]:
+    def blocks(self) -> Iterator[tuple[int, Rows]]:
         """Yield the first row of each block and its rows of B; the diagonal is 0."""
         ...
 
-    def scores(self, history: sparse.csr_array) -> Float[np.ndarray, "users products"]:
-        """Return ``history`` (users × products) times B."""
-        ...
-
-    def other_shares(self, start: int, stop: int) -> Mapping[str, Float[np.ndarray, "rows products"]]:
+    def other_shares(self, start: int, stop: int) -> Mapping[str, Rows]:
         """Return the part of these rows that each relation but the purchases has; the rest is ``bought``."""
         ...
 
@@ -86,9 +85,9 @@ def related_edges(
     blocks = []
     with tqdm(total=base.num_products, desc="RELATED", unit="product", disable=None) as progress:
         for start, rows in base.blocks():
-            others = base.other_shares(start, start + len(rows)) if with_shares else {}
+            others = base.other_shares(start, start + rows.shape[0]) if with_shares else {}
             blocks.append(_cut_block(rows, others, factor.astype(np.float32), start=start, per_product=per_product))
-            progress.update(len(rows))
+            progress.update(rows.shape[0])
     related = joined(blocks)
     return with_own(related, np.full(base.num_products, own)) if own else related
 
@@ -104,27 +103,45 @@ def with_own(related: Related, weight: Float[np.ndarray, " products"]) -> Relate
 
 
 def _cut_block(
-    rows: Float[np.ndarray, "rows products"],
-    others: Mapping[str, Float[np.ndarray, "rows products"]],
+    rows: Rows,
+    others: Mapping[str, Rows],
     factor: Float[np.ndarray, " products"],
     *,
     start: int,
     per_product: int,
 ) -> Related:
     """Return each row's ``per_product`` entries of largest absolute value, times ``factor``, in their shares."""
-    size = np.abs(rows)
-    keep = min(per_product, size.shape[1])
-    columns = np.argpartition(-size, keep - 1, axis=1)[:, :keep]
-    columns.sort(axis=1)
-    places = np.arange(len(size))[:, None]
-    kept = (size[places, columns] > 0) & (factor[columns] != 0)
-    source = np.broadcast_to(start + places, columns.shape)[kept].astype(np.int32)
-    target = columns[kept].astype(np.int32)
-    row = source - start
-    shares = dict.fromkeys(SHARES, np.zeros(len(source), dtype=np.float32))
-    shares |= {share: part[row, target] * factor[target] for share, part in others.items()}
-    shares["bought"] = rows[row, target] * factor[target] - sum(shares[share] for share in others)
-    return Related(source=source, target=target, shares=shares)
+    row, target = largest_entries(rows, per_product)
+    kept = factor[target] != 0
+    row, target = row[kept], target[kept]
+    shares = dict.fromkeys(SHARES, np.zeros(len(row), dtype=np.float32))
+    shares |= {share: entries(part, row, target) * factor[target] for share, part in others.items()}
+    shares["bought"] = entries(rows, row, target) * factor[target] - sum(shares[share] for share in others)
+    return Related(source=(start + row).astype(np.int32), target=target, shares=shares)
+
+
+def largest_entries(rows: Rows, count: int) -> tuple[Int[np.ndarray, " entries"], Int[np.ndarray, " entries"]]:
+    """Return row and column of each row's ``count`` entries of largest absolute value that are not 0, sorted."""
+    if isinstance(rows, np.ndarray):
+        size = np.abs(rows)
+        keep = min(count, size.shape[1])
+        columns = np.sort(np.argpartition(-size, keep - 1, axis=1)[:, :keep], axis=1)
+        place, rank = np.nonzero(np.take_along_axis(size, columns, axis=1))
+        return place, columns[place, rank].astype(np.int32)
+    place = np.repeat(np.arange(rows.shape[0]), np.diff(rows.indptr))
+    best_first = np.lexsort((-np.abs(rows.data), place))
+    rank = np.arange(rows.nnz) - rows.indptr[place]
+    kept = np.sort(best_first[rank < count])
+    kept = kept[rows.data[kept] != 0]
+    return place[kept], rows.indices[kept].astype(np.int32)
+
+
+def entries(
+    rows: Rows, place: Int[np.ndarray, " entries"], column: Int[np.ndarray, " entries"]
+) -> Float[np.ndarray, " entries"]:
+    """Return the entries of ``rows`` at these rows and columns; 0 where a sparse row has none."""
+    found: np.ndarray = rows[place, column]
+    return found
 
 
 def joined(blocks: Sequence[Related]) -> Related:

@@ -25,6 +25,18 @@ MANY_PRODUCTS = 8_192
 WOODBURY_SHARE = 0.4
 """Woodbury is worth it where the matrix it inverts has at most this part of the rows that G has."""
 
+LARGEST_EXACT = 30_000
+"""Products of the largest shop whose products × products are looked at: 3.6 GB of 32-bit floats."""
+
+
+def woodbury_fits(num_columns: int, num_products: int, *, largest: int = LARGEST_EXACT) -> bool:
+    """Return whether Woodbury is worth it, and no more work than to invert G of the ``largest`` shop.
+
+    ``num_columns`` are the users and features, the rows of the matrix it inverts. Its work is all of P: num_columns
+    times the square of the products.
+    """
+    return num_columns <= WOODBURY_SHARE * num_products and num_columns * num_products**2 <= largest**3
+
 
 def few_users(num_users: int, features: Features) -> bool:
     """Return whether Woodbury is worth it with compressed features, and not with these, in a shop of many products."""
@@ -32,9 +44,10 @@ def few_users(num_users: int, features: Features) -> bool:
         (len(matrix) if isinstance(matrix, np.ndarray) else matrix.shape[0] for matrix in features.values()), 0
     )
     sizes = [matrix.shape[1] for matrix in features.values()]
-    most = WOODBURY_SHARE * num_products
-    whole, small = (num_users + sum(each) for each in (sizes, [min(size, RANK) for size in sizes]))
-    return num_products > MANY_PRODUCTS and small <= most < whole
+    whole, small = (
+        woodbury_fits(num_users + sum(each), num_products) for each in (sizes, [min(size, RANK) for size in sizes])
+    )
+    return num_products > MANY_PRODUCTS and small and not whole
 
 
 def compressed(features: sparse.csr_array | np.ndarray) -> sparse.csr_array | np.ndarray:
@@ -56,11 +69,25 @@ def cosines(
     """Return the cosine of the vectors of both ends of each edge; 0 where one has no length."""
     length = np.linalg.norm(vectors, axis=1, keepdims=True)
     unit = np.divide(vectors, length, out=np.zeros_like(vectors), where=length > 0)
-    found = np.empty(len(source), dtype=vectors.dtype)
+    return alike(unit, source, target)
+
+
+def alike(
+    features: sparse.csr_array | Float[np.ndarray, "products features"],
+    source: Int[np.ndarray, " edges"],
+    target: Int[np.ndarray, " edges"],
+    *,
+    of_target: Float[np.ndarray, "products features"] | None = None,
+) -> Float[np.ndarray, " edges"]:
+    """Return F(source) · F(target) of each edge; ``of_target`` has the features of targets where those are others."""
+    if not isinstance(features, np.ndarray):
+        return np.asarray(features[source].multiply(features[target]).sum(1), dtype=np.float32).ravel()
+    others = features if of_target is None else of_target
+    found = np.empty(len(source), dtype=features.dtype)
     # In blocks that stay in the processor's cache, for the vectors of all edges are gigabytes.
     for start in range(0, len(source), EDGES_AT_ONCE):
         some = slice(start, start + EDGES_AT_ONCE)
-        found[some] = np.einsum("ed,ed->e", unit[source[some]], unit[target[some]])
+        found[some] = np.einsum("ed,ed->e", features[source[some]], others[target[some]])
     return found
 
 

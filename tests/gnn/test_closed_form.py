@@ -87,6 +87,9 @@ def test_the_form_is_chosen_by_size() -> None:
     assert exact_way(few_users, [Similarity("text", np.ones((100, 80), dtype=np.float32), 1.0)]) == "dense"
     assert exact_way(few_users, [Similarity("text", np.ones((100, 80), dtype=np.float32), 0.0)]) == "woodbury"
     assert exact_way(sparse.csr_array((100, 100)), [], largest=50) is None
+    # Users are few, and still it is more work than to invert a matrix of 50: 20 · 100² > 50³ ≥ 12 · 100².
+    assert exact_way(sparse.csr_array((20, 100)), [], largest=50) is None
+    assert exact_way(sparse.csr_array((12, 100)), [], largest=50) == "woodbury"
 
 
 def test_a_relation_without_edges_changes_nothing() -> None:

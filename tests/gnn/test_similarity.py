@@ -8,8 +8,7 @@ import pytest
 from scipy import sparse
 
 from gnn import similarity
-from gnn.base import fit_base
-from gnn.co_purchase import CoPurchase
+from gnn.base import fit_base, fit_content
 from gnn.config import ClosedFormConfig, SplitConfig
 from gnn.history import Weighing
 from gnn.similarity import compressed, cosines, few_users, product_features
@@ -73,7 +72,7 @@ def test_unlisted_products_are_not_ranked_but_lead_to_likeness() -> None:
     assert task.products.tolist() == [0, 1, 2]
 
 
-def test_content_moves_weight_to_its_shares_and_a_too_large_shop_gets_the_cosine(
+def test_content_moves_weight_to_its_shares_also_in_a_shop_too_large_for_the_closed_form(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     planted = graph_of(synthetic_shop(users=60, products=30))
@@ -86,11 +85,16 @@ def test_content_moves_weight_to_its_shares_and_a_too_large_shop_gets_the_cosine
     features = product_features(planted, products=task.products, text=text[task.products])
     count = len(task.products)
     nothing = ClosedFormConfig(brand=0.0, category=0.0, words=0.0, meaning=0.0, link=0.0)
-    for config, expected in ((nothing, set()), (ClosedFormConfig(), {"brand", "category", "text", "links"})):
-        base = fit_base(task, features, config, times_known=True)
-        assert set(base.other_shares(0, count)) == expected
-    monkeypatch.setattr("gnn.base.exact_way", lambda *_: None)
-    assert isinstance(fit_base(task, features, ClosedFormConfig(), times_known=True), CoPurchase)
+    for way in ("closed form", "local closed form"):
+        for config, expected in ((nothing, set()), (ClosedFormConfig(), {"brand", "category", "text", "links"})):
+            base = fit_base(task, features, config, times_known=True)
+            assert base.way.startswith(way)
+            assert set(base.other_shares(0, count)) == expected
+        monkeypatch.setattr("gnn.base.exact_way", lambda *_: None)
+    content = fit_content(task, features, ClosedFormConfig(), times_known=True)
+    assert content is not None
+    assert content.way.startswith("local closed form")
+    assert fit_content(task, features, nothing, times_known=True) is None
 
 
 def test_many_features_of_few_directions_are_compressed_without_loss_and_few_stay_as_they_are() -> None:
