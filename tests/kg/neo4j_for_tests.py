@@ -20,7 +20,7 @@ from loaders.errors import InputError
 
 JARS = REPOSITORY / "data" / "neo4j" / "jars"
 HEAP = "768m"
-PASSWORD = '-a "pass word" \\ #1'
+PASSWORD = '-a "pass word" \\ #1'  # noqa: S105
 """One that a command line would take for an option, a comment or two words."""
 EMPTY = "MATCH (n) CALL (n) { DETACH DELETE n } IN TRANSACTIONS OF 100 ROWS"
 
