@@ -11,6 +11,7 @@ import torch
 from peer_process import answer, question
 from peers import PeersConfig, load
 
+from gnn.checkpoint import Checkpoint
 from gnn.config import NetworkConfig, SplitConfig
 from gnn.fit import fit_network
 from gnn.hetero import hetero_data
@@ -39,7 +40,9 @@ def main() -> None:
         device=torch.device("cpu"),
         seed=config.seed,
         epochs=config.epochs,
-        record=lambda _: ends.append((time.perf_counter(), time.process_time())),
+        checkpoint=Checkpoint(
+            "graph network", record=lambda _: ends.append((time.perf_counter(), time.process_time()))
+        ),
     )
     seconds = time.perf_counter() - start
     ranked = rank(NetworkAlone("graph network", task.history, fitted), seen=task.seen, k=asked.k)

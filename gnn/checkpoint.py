@@ -19,6 +19,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor, nn
 
+from gnn.distributed import any_process, own_number, sum_over_processes
 from gnn.place import write_whole
 from loaders.errors import StoppedError
 
@@ -174,13 +175,32 @@ class Training:
             yield batch
             self._batches = number
             now = time.monotonic()
-            stop = now >= self.checkpoint.stop_at
+            stop = self.checkpoint.stop_at < math.inf and any_process(
+                now >= self.checkpoint.stop_at, next(self.network.parameters()).device
+            )
             if stop or now - self._written >= self.checkpoint.every_seconds:
                 self._write()
             if stop:
                 raise StoppedError(
                     f"stopped at the time limit, in {self._where()}; the same command goes on from there"
                 )
+
+    def step(self, loss: Tensor | None, *, clip: float | None = None) -> float:
+        """Make a step, and return the loss: the sum of what the processes give, None where one has no share of it.
+
+        ``clip`` is the largest norm that the gradient may have.
+        """
+        self.optimizer.zero_grad()
+        if loss is not None:
+            loss.backward()  # type: ignore[no-untyped-call]
+        whole = sum_over_processes(self.network, 0.0 if loss is None else float(loss.detach()))
+        if clip is not None:
+            nn.utils.clip_grad_norm_(self.network.parameters(), clip)
+        self.optimizer.step()
+        if self.schedule:
+            self.schedule.step()
+        self.losses.append(whole)
+        return whole
 
     def end_pass(self, validation_ndcg: float | None) -> EpochRecord:
         """Count a pass whose batches are done, write all down, and return what is to be said of it."""
@@ -198,7 +218,8 @@ class Training:
         )
 
     def _write(self) -> None:
-        if self.checkpoint.file is None:
+        # All processes of a training have the same state.
+        if self.checkpoint.file is None or own_number():
             return
         self.checkpoint.write(
             {

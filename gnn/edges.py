@@ -16,6 +16,7 @@ from tqdm import tqdm
 from gnn.candidates import BY_BASE, BY_NETWORK, ITSELF, Candidates
 from gnn.checkpoint import Checkpoint, Training
 from gnn.config import EdgeConfig
+from gnn.distributed import own_share
 from gnn.losses import require_finite
 from gnn.related import Related
 from kg.schema import SHARES
@@ -142,15 +143,14 @@ def fit_edges(
         while (done := training.epoch * batches.per_pass) < steps:
             for batch in training.batches(islice(batches.drawn(training.rng), steps - done)):
                 users = learners[batch]
-                scores = _Batch.of(candidates, history[users], device).scores(network, unit)
-                loss = _ranking_loss(network, scores, seen=seen[users], wanted=wanted[users], weight=target_weight)
-                optimizer.zero_grad()
-                loss.backward()  # type: ignore[no-untyped-call]
-                nn.utils.clip_grad_norm_(network.parameters(), config.clip)
-                optimizer.step()
-                schedule.step()
-                training.losses.append(float(loss.detach()))
-                require_finite(training.losses[-1], "--edges.learning-rate", config.learning_rate)
+                own, loss = own_share(users), None
+                if len(own):
+                    scores = _Batch.of(candidates, history[own], device).scores(network, unit)
+                    loss = _ranking_loss(network, scores, seen=seen[own], wanted=wanted[own], weight=target_weight)
+                    # Of several processes each has its share of the mean over all that is wanted.
+                    counted, of_all = (_counts(wanted[part], target_weight, device).sum() for part in (own, users))
+                    loss = loss * (counted / of_all)
+                require_finite(training.step(loss, clip=config.clip), "--edges.learning-rate", config.learning_rate)
                 progress.update()
             progress.set_postfix(loss=f"{training.end_pass(None).loss:.4f}")
     return FittedEdges(network, candidates.names)
@@ -246,8 +246,17 @@ def _ranking_loss(
     )
     row, column = (torch.from_numpy(part).long().to(device) for part in (goal.row, goal.col))
     likelihood = torch.log_softmax(utility, dim=1)[row, column]
-    each = torch.from_numpy(weight).to(device)[column] * torch.bincount(row, minlength=len(scores))[row].rsqrt()
+    each = _counts(wanted, weight, device)
     return -(each * likelihood).sum() / each.sum()
+
+
+def _counts(
+    wanted: sparse.csr_array, weight: Float[np.ndarray, " products"], device: torch.device
+) -> Float[Tensor, " wanted"]:
+    """Return how much each wanted product counts: by its weight, and less for a user who wants many."""
+    goal = wanted.tocoo()
+    row, column = (torch.from_numpy(part).long().to(device) for part in (goal.row, goal.col))
+    return torch.from_numpy(weight).to(device)[column] * torch.bincount(row, minlength=wanted.shape[0])[row].rsqrt()
 
 
 def _edges_at(candidates: Candidates, edges: np.ndarray | slice, device: torch.device) -> tuple[Tensor, Tensor, Tensor]:

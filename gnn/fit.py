@@ -17,6 +17,7 @@ from tqdm import tqdm
 
 from gnn.checkpoint import Best, Checkpoint, Training
 from gnn.config import NetworkConfig
+from gnn.distributed import own_share
 from gnn.losses import hidden_product_loss, require_finite
 from gnn.message_passing import MessagePassingNetwork
 from gnn.network import BOUGHT, ProductNetwork, QueryKeyNetwork, Relation, adjacency, as_tensor, product_relations
@@ -164,25 +165,22 @@ def _make_pass(
     batch_users = int(np.clip(bought.shape[0] // LEAST_STEPS, 1, config.batch_users))
     drawn = hide_purchases(bought, share=config.hidden_share, batch_users=batch_users, rng=training.rng)
     for users, hidden in training.batches(drawn):
-        rest = without(bought, hidden)
+        rest, wanted = without(bought, hidden), only(bought, hidden)
         queries, keys = network(Relation.of(rest, device))
-        profile = as_tensor(without(history, hidden)[users], device) @ queries
-        # The scores are the one large dense product; the propagation stays in 32 bits.
-        with torch.autocast(device.type, torch.bfloat16, enabled=device.type == "cuda"):
-            scores = network.scores(profile, keys)
-        known, wanted = rest[users].tocoo(), only(bought, hidden)[users].tocoo()
-        if not wanted.nnz:
+        roots = np.sqrt(np.diff(wanted.indptr)[users])
+        if not roots.any():
             continue
-        loss = hidden_product_loss(
-            scores.float(),
-            known=_pairs(known, device),
-            wanted=_pairs(wanted, device),
-        )
-        training.optimizer.zero_grad()
-        loss.backward()  # type: ignore[no-untyped-call]
-        training.optimizer.step()
-        training.losses.append(float(loss.detach()))
-        require_finite(training.losses[-1], "--network.learning-rate", config.learning_rate)
+        # Of several processes each has its share of the users, and of the mean over all that is wanted.
+        own, loss = own_share(users), None
+        known, goal = rest[own].tocoo(), wanted[own].tocoo()
+        if goal.nnz:
+            profile = as_tensor(without(history, hidden)[own], device) @ queries
+            # The scores are the one large dense product; the propagation stays in 32 bits.
+            with torch.autocast(device.type, torch.bfloat16, enabled=device.type == "cuda"):
+                scores = network.scores(profile, keys)
+            loss = hidden_product_loss(scores.float(), known=_pairs(known, device), wanted=_pairs(goal, device))
+            loss = loss * float(np.sqrt(np.diff(wanted.indptr)[own]).sum() / roots.sum())
+        require_finite(training.step(loss), "--network.learning-rate", config.learning_rate)
 
 
 def hide_purchases(

@@ -1,7 +1,7 @@
 """The main job: ``python -m gnn.train`` loads a shop, learns from its past, measures on its future, ranks and explains.
 
-Read :func:`train` from top to bottom: it is the whole line, shop → graph → split → text → network → RELATED → report →
-ranked edges → explanations.
+Read :func:`train` from top to bottom: it is the whole line, shop → graph → :func:`learn` (split → text → network →
+RELATED) → report → ranked edges → explanations.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ import math
 import resource
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, redirect_stdout
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from functools import partial
@@ -21,9 +21,10 @@ import torch
 import tyro
 
 from gnn.cartograph import Cartograph, FittedCartograph
-from gnn.checkpoint import Checkpoints
+from gnn.checkpoint import Checkpoints, Record
 from gnn.choose import Networks, choose_closed_form, choose_networks
 from gnn.config import TrainConfig
+from gnn.distributed import first_before_others, joined, wait_for_all
 from gnn.edges_by_id import related_by_id
 from gnn.evaluate import OURS, evaluate, evaluate_all
 from gnn.export import ExportConfig, deliver, write_recommended
@@ -38,13 +39,13 @@ from gnn.probabilities import learn_probabilities
 from gnn.program import program_commit, program_versions
 from gnn.read_delivery import delivered_edges
 from gnn.report import Report, as_markdown
-from gnn.run import Manifest, RunFolder, checkpoint_folder, new_run, what_is_learned
+from gnn.run import Manifest, checkpoint_folder, new_run, what_is_learned
 from gnn.show import three_explanations
 from gnn.split import Split, enough_buyers, split_purchases
 from gnn.task import Task, task_of_split
 from gnn.text import encode_texts
 from gnn.tuned import load_networks, setting_of
-from kg.build import build_graph, results_by_position
+from kg.build import build_graph, graph_tables, results_by_position
 from kg.graph import Graph
 from kg.load import finding_text, load_graph
 from kg.store import GraphStore, address_of, open_store
@@ -83,43 +84,13 @@ def train(config: TrainConfig) -> None:
     with open_store(address, password_file=config.password_file) as store, new_run(config, name) as folder:
         with watch.stage("load"):
             graph, fingerprint = _loaded_graph(shop, store)
-            graph = without_links(graph, config.leave_out)
-        split = split_purchases(graph, config.split, seed=config.seed)
-        with watch.stage("text vectors"):
-            text = encode_texts(
-                graph.products["text"].to_list(), folder=config.encoder, cache=Path(config.cache), device=device
-            )
-        content = Content(graph, text, times_known=split.way == "by time", device=device)
         # The same command goes on from these when this one is killed; a finished run has none.
-        checkpoints = _checkpoints(config, folder, name=name, graph=fingerprint, device=device, watch=watch)
-        of_split = partial(task_of_split, graph=graph, split=split, min_buyers=config.min_buyers, repeat=config.repeat)
-        model, settings, found = given_model(config, graph, split, times_known=content.times_known)
-
-        # Choices are made by models of the past alone, on the validation part.
-        past = of_split("validation", weighing=Weighing.of(model.history, times_known=content.times_known))
-        require_something_to_learn(past, min_buyers=enough_buyers(graph, config.min_buyers))
-        if found is None:
-            with watch.stage("choose on validation"):
-                choice = choose_closed_form(model, past, content, seed=config.seed)
-                model, settings = choice.model, choice.in_words()
-        with watch.stage("learn from the past"):
-            networks = choose_networks(
-                model,
-                past,
-                content,
-                wanted=config.networks,
-                known=load_networks(found, model) if found else None,
-                seed=config.seed,
-                checkpoints=checkpoints,
-            )
+        checkpoints = _checkpoints(config, graph=fingerprint, device=device, watch=watch, record=folder.append_epoch)
+        learned = learn(config, graph, device=device, checkpoints=checkpoints, watch=watch)
+        graph, split, content = learned.content.graph, learned.split, learned.content
+        past, final, networks, fitted = learned.past, learned.final, learned.networks, learned.fitted
         with watch.stage("measure on validation"):
             validation = _validation_rows(past, content, networks, config)
-
-        # The same, fitted again on all purchases before the test part; that part is looked at once, below.
-        final = of_split("test", weighing=Weighing.of(model.history, times_known=content.times_known))
-        with watch.stage("learn from past and validation"):
-            fitted = networks.model.fit(final, content, seed=config.seed, checkpoints=checkpoints, keep_read=True)
-            print(fitted.way)
         with watch.stage("measure on test"):
             test = _measured(final, content, fitted, config) if len(split.test) else []
             probabilities = learn_probabilities(past, networks.chosen, final, fitted, k=config.k)
@@ -135,7 +106,7 @@ def train(config: TrainConfig) -> None:
             shop=graph.shop,
             facts={
                 **_facts(graph, split, final, networks.model, fitted),
-                "settings found": settings,
+                "settings found": learned.settings,
                 "networks, on validation": networks.why,
                 "probabilities": probabilities.in_words() if probabilities else "none: no list on validation",
             },
@@ -172,6 +143,72 @@ def train(config: TrainConfig) -> None:
     )
 
 
+@dataclass(frozen=True)
+class Learned:
+    """What was learned of a shop: from its past, to choose by, and then from all that is before the test part."""
+
+    split: Split
+    content: Content
+    past: Task
+    networks: Networks
+    settings: str
+    """Where the settings are from, in words."""
+
+    final: Task
+    fitted: FittedCartograph
+
+
+def learn(
+    config: TrainConfig, graph: Graph, *, device: torch.device, checkpoints: Checkpoints, watch: Stopwatch
+) -> Learned:
+    """Return what is learned of the shop's graph; the test part is not looked at."""
+    graph = without_links(graph, config.leave_out)
+    split = split_purchases(graph, config.split, seed=config.seed)
+    with watch.stage("text vectors"), first_before_others():
+        text = encode_texts(
+            graph.products["text"].to_list(), folder=config.encoder, cache=Path(config.cache), device=device
+        )
+    content = Content(graph, text, times_known=split.way == "by time", device=device)
+    of_split = partial(task_of_split, graph=graph, split=split, min_buyers=config.min_buyers, repeat=config.repeat)
+    model, settings, found = given_model(config, graph, split, times_known=content.times_known)
+
+    # Choices are made by models of the past alone, on the validation part.
+    past = of_split("validation", weighing=Weighing.of(model.history, times_known=content.times_known))
+    require_something_to_learn(past, min_buyers=enough_buyers(graph, config.min_buyers))
+    if found is None:
+        with watch.stage("choose on validation"):
+            choice = choose_closed_form(model, past, content, seed=config.seed)
+            model, settings = choice.model, choice.in_words()
+    with watch.stage("learn from the past"):
+        networks = choose_networks(
+            model,
+            past,
+            content,
+            wanted=config.networks,
+            known=load_networks(found, model) if found else None,
+            seed=config.seed,
+            checkpoints=checkpoints,
+        )
+
+    # The same, fitted again on all purchases before the test part; that part is looked at once, by :func:`train`.
+    final = of_split("test", weighing=Weighing.of(model.history, times_known=content.times_known))
+    with watch.stage("learn from past and validation"):
+        fitted = networks.model.fit(final, content, seed=config.seed, checkpoints=checkpoints, keep_read=True)
+        print(fitted.way)
+    # What the first process does from here on may delete the checkpoints that the others begin from.
+    wait_for_all()
+    return Learned(split, content, past, networks, settings, final, fitted)
+
+
+def learn_along(config: TrainConfig) -> None:
+    """Do what all but the first process of torchrun do: take their share of the steps, and leave no trace."""
+    device, watch = choose_device(config.device), Stopwatch()
+    with redirect_stdout(None):
+        tables = graph_tables(load_shop(config.shop, raw=config.raw))
+        checkpoints = _checkpoints(config, graph=tables.fingerprint(), device=device, watch=watch)
+        learn(config, build_graph(tables), device=device, checkpoints=checkpoints, watch=watch)
+
+
 def _loaded_graph(shop: Shop, store: GraphStore) -> tuple[Graph, str]:
     """Return the shop's graph as the store holds it, loaded first if it is not there yet, and its fingerprint."""
     for finding in shop.findings:
@@ -184,11 +221,16 @@ def _loaded_graph(shop: Shop, store: GraphStore) -> tuple[Graph, str]:
 
 
 def _checkpoints(
-    config: TrainConfig, folder: RunFolder, *, name: str, graph: str, device: torch.device, watch: Stopwatch
+    config: TrainConfig,
+    *,
+    graph: str,
+    device: torch.device,
+    watch: Stopwatch,
+    record: Record = lambda _fit, _epoch: None,
 ) -> Checkpoints:
     """Return where the networks' training is written down; whoever changes what is learned from begins anew."""
     return Checkpoints(
-        checkpoint_folder(config, name),
+        checkpoint_folder(config, config.run or shop_name(config.shop)),
         trained_with={
             "config": what_is_learned(config),
             "graph": graph,
@@ -196,7 +238,7 @@ def _checkpoints(
             "commit": program_commit(),
             "versions": program_versions(),
         },
-        record=folder.append_epoch,
+        record=record,
         stop_at=watch.started + 60 * config.time_limit if config.time_limit else math.inf,
     )
 
@@ -308,7 +350,13 @@ def _facts(graph: Graph, split: Split, final: Task, model: Cartograph, fitted: F
 def main() -> None:
     """Run the command line."""
     give_back_freed_memory()
-    train(tyro.cli(TrainConfig, prog="python -m gnn.train", description=TrainConfig.__doc__))
+    config = tyro.cli(TrainConfig, prog="python -m gnn.train", description=TrainConfig.__doc__)
+    with joined(choose_device(config.device)) as process:
+        # All that is done once, the first process does.
+        if process:
+            learn_along(config)
+        else:
+            train(config)
 
 
 if __name__ == "__main__":
