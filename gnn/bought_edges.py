@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -17,13 +17,13 @@ from gnn.columns import TYPES, Column, columns_of, with_types
 from gnn.edges_by_id import ranked_by_id
 from gnn.fill import filled_up, popular_columns
 from gnn.history import binary, history_weights
-from gnn.ranking import BLOCK_USERS, NOBODY, RelatedRecommender, best_products, unseen_scores
+from gnn.ranking import BLOCK_USERS, NOBODY, Ranked, RelatedRecommender, best_sums, dense_scores, without_seen
 from gnn.reasons import best_reasons, largest_shares
 from gnn.related import related_matrix, related_products
 from gnn.ruled import Probability, removals, ruled_lists
 from gnn.rules import Rules, read_rules
 from gnn.run import Manifest
-from gnn.shards import Shard
+from gnn.shard_work import Shard
 from kg.graph import Graph
 from loaders.errors import InputError
 
@@ -49,26 +49,52 @@ class Removed:
 
 
 @dataclass(frozen=True)
+class Buyers:
+    """Users who follow each other."""
+
+    ids: pl.Series
+    asked: Bool[np.ndarray, " users"]
+    """Who is to have a list."""
+
+    known: pl.DataFrame
+    """What they bought: ``user`` (place among them), ``product`` (position), ``at``."""
+
+
+@dataclass(frozen=True)
 class _Block:
-    """Some users of a shard: their rows in it, and their scores, a(u, j) and what they have seen, × products."""
+    """Some users of a shard: their rows in it, and their sums, a(u, j) and what they have seen, × products."""
 
     rows: Int[np.ndarray, " users"]
-    scores: Float[np.ndarray, "users products"]
+    sums: sparse.csr_array
     history: sparse.csr_array
     seen: sparse.csr_array
+
+    @property
+    def scores(self) -> Float[np.ndarray, "users products"]:
+        """The sums, -inf where there is none or the product is seen."""
+        return without_seen(dense_scores(self.sums), seen=self.seen)
+
+    def best(self, k: int) -> Ranked:
+        """Return the best unseen products."""
+        return best_sums(self.sums, seen=self.seen, k=k)
 
 
 @dataclass(frozen=True)
 class BoughtEdges:
     """The ranked edges of all users, made for some of them at a time, by all their purchases before a moment."""
 
-    graph: Graph
+    owners: pl.Series
+    """Ids of all users, by position."""
+
+    items: pl.Series
+    """Ids of the products that are ranked, as ``products``."""
+
     manifest: Manifest
     products: Int[np.ndarray, " products"]
     """Sorted positions of the products that are ranked: those that the run's ``RELATED`` edges join."""
 
     known: pl.DataFrame
-    """Purchases before the moment: ``user``, ``product`` (positions), ``at``."""
+    """Purchases before the moment: ``user``, ``product`` (positions), ``at``, sorted by user."""
 
     related: sparse.csr_array
     """R, products × products."""
@@ -103,7 +129,7 @@ class BoughtEdges:
         products = related_products(edges)
         if not len(products):
             raise InputError(f"the run {manifest.run!r} has no RELATED edge to rank by; train with more purchases")
-        known = graph.bought.filter(pl.col("at") < now)
+        known = graph.bought.select("user", "product", "at").filter(pl.col("at") < now)
         rules = None
         if rules_file:
             rules = read_rules(rules_file, graph, products=products, calibrated=calibration is not None)
@@ -112,10 +138,11 @@ class BoughtEdges:
             # Of a best seller nobody knows how probable it is: where a least is asked for, nothing is filled.
             popular = popular[rules.allowed[popular]] if rules.minimum_probability is None else popular[:0]
         return cls(
-            graph=graph,
+            owners=graph.users["id"],
+            items=graph.products["id"].gather(products),
             manifest=manifest,
             products=products,
-            known=known,
+            known=known if known["user"].is_sorted() else known.sort("user"),
             related=related_matrix(edges, products),
             kinds=related_matrix(edges.with_columns(kind=largest_shares(edges)), products, column="kind"),
             now=now,
@@ -128,30 +155,34 @@ class BoughtEdges:
     @property
     def most_rows(self) -> int:
         """How many edges there are at the most."""
-        return self.k * (int(self.rules.users.sum()) if self.rules else len(self.graph.users))
-
-    @property
-    def owners(self) -> pl.Series:
-        """Ids of all users, by position."""
-        return self.graph.users["id"]
-
-    @property
-    def items(self) -> pl.Series:
-        """Ids of what can be in a list."""
-        return self.graph.products["id"].gather(self.products)
+        return self.k * (int(self.rules.users.sum()) if self.rules else len(self.owners))
 
     @property
     def columns(self) -> tuple[Column, ...]:
         """Columns of a shard."""
         return columns_of("bought", boosted=bool(self.rules and self.rules.boosted))
 
-    def shard(self, start: int, stop: int) -> Shard:
-        """Return the lists of the users at these positions; memory depends on how many they are, not on all users."""
-        history, asked = self._history(start, stop), self._asked_for(start, stop)
-        blocks = [self._block(block, start=start) for block in self._blocks(history, asked)]
+    def part(self, start: int, stop: int) -> Buyers:
+        """Return the users at these positions, and what they bought."""
+        begin, end = (int(self.known["user"].search_sorted(position, "left")) for position in (start, stop))
+        return Buyers(
+            ids=self.owners.slice(start, stop - start),
+            asked=self.rules.users[start:stop] if self.rules else np.ones(stop - start, dtype=bool),
+            known=self.known.slice(begin, end - begin).with_columns(pl.col("user") - start),
+        )
+
+    def without_owners(self) -> BoughtEdges:
+        """Return the same without users and purchases."""
+        rules = replace(self.rules, users=self.rules.users[:0]) if self.rules else None
+        return replace(self, owners=self.owners.clear(), known=self.known.clear(), rules=rules)
+
+    def shard(self, part: Buyers) -> Shard:
+        """Return the lists of these users; memory depends on how many they are, not on all users."""
+        history, asked = self._history(part), part.asked
+        blocks = [self._block(block, ids=part.ids) for block in self._blocks(history, asked)]
         types = {column.name: TYPES[column.type] for column in self.columns}
         edges = pl.concat([pl.DataFrame(schema=types), *(with_types(block, self.columns) for block in blocks)])
-        covered = self.graph.users["id"][start:stop].is_in(edges["user_id"].unique().implode()).to_numpy()
+        covered = part.ids.is_in(edges["user_id"].unique().implode()).to_numpy()
         bought = np.diff(history.indptr) > 0
         left_out = {
             NO_PURCHASE: int((asked & ~covered & ~bought).sum()),
@@ -160,13 +191,13 @@ class BoughtEdges:
         }
         return Shard(edges, owners=int(covered.sum()), left_out=left_out)
 
-    def removed(self, start: int, stop: int) -> Removed:
-        """Return what the rules take out of the lists, as they would be without, of the users at these positions."""
+    def removed(self, part: Buyers) -> Removed:
+        """Return what the rules take out of the lists, as they would be without, of these users."""
         counts: Counter[str] = Counter()
         users: Counter[str] = Counter()
-        history, asked = self._history(start, stop), self._asked_for(start, stop)
-        for block in self._blocks(history, np.ones(stop - start, dtype=bool)):
-            plain = best_products(block.scores, k=self.k).products != NOBODY
+        history, asked = self._history(part), part.asked
+        for block in self._blocks(history, np.ones(len(asked), dtype=bool)):
+            plain = block.best(self.k).products != NOBODY
             counts["without rules"] += int(plain.sum())
             users["without rules"] += int(plain.any(axis=1).sum())
             left = plain[~asked[block.rows]]
@@ -174,33 +205,33 @@ class BoughtEdges:
             users["only_users"] += int(left.any(axis=1).sum())
         for block in self._blocks(history, asked):
             if self.rules:
-                ruled = ruled_lists(block.scores, self.rules, probability=self._of_scores, k=self.k)
-                taken = removals(block.scores, ruled, self.rules, probability=self._of_scores, k=self.k)
+                scores = block.scores
+                ruled = ruled_lists(scores, self.rules, probability=self._of_scores, k=self.k)
+                taken = removals(scores, ruled, self.rules, probability=self._of_scores, k=self.k)
                 for name, places in taken.items():
                     counts[name] += int(places.sum())
                     users[name] += int((places > 0).sum())
         return Removed(counts, users)
 
     def _blocks(self, history: sparse.csr_array, asked: Bool[np.ndarray, " users"]) -> Iterator[_Block]:
-        """Yield the scores of some of the users ``asked`` for at a time, rows of ``history``."""
+        """Yield the sums of some of the users ``asked`` for at a time, rows of ``history``."""
         seen = sparse.csr_array(history.shape) if self.manifest.repeat else binary(history)
         recommender = RelatedRecommender("Cartograph", history, self.related)
         wanted = np.flatnonzero(asked)
         for first in range(0, len(wanted), BLOCK_USERS):
             rows = wanted[first : first + BLOCK_USERS]
-            scores = unseen_scores(recommender, rows, seen=seen)
-            yield _Block(rows=rows, scores=scores, history=history[rows], seen=seen[rows])
+            yield _Block(rows=rows, sums=recommender.sums(rows), history=history[rows], seen=seen[rows])
 
-    def _block(self, block: _Block, *, start: int) -> pl.DataFrame:
-        """Return the lists of the users in the block, whose first position is ``start``."""
+    def _block(self, block: _Block, *, ids: pl.Series) -> pl.DataFrame:
+        """Return the lists of the users in the block, rows of ``ids``."""
         if self.rules:
             ranked = ruled_lists(block.scores, self.rules, probability=self._of_scores, k=self.k).ranked
         else:
-            ranked = best_products(block.scores, k=self.k)
+            ranked = block.best(self.k)
         reasons = best_reasons(ranked, history=block.history, related=self.related, kinds=self.kinds)
         caps = self.rules.caps if self.rules else None
         filled = filled_up(ranked, seen=block.seen, popular=self.popular, caps=caps)
-        edges = ranked_by_id(filled, reasons, graph=self.graph, users=start + block.rows, products=self.products)
+        edges = ranked_by_id(filled, reasons, users=ids.gather(block.rows), products=self.items)
         if self.rules and self.rules.boosted:
             edges = edges.with_columns(boost=pl.Series(self.rules.boost[filled.products[filled.products != NOBODY]]))
         return edges.with_columns(
@@ -209,15 +240,14 @@ class BoughtEdges:
             made_at=pl.lit(self.manifest.made_at),
         )
 
-    def _asked_for(self, start: int, stop: int) -> Bool[np.ndarray, " users"]:
-        """Return which of these users are to have a list."""
-        return self.rules.users[start:stop] if self.rules else np.ones(stop - start, dtype=bool)
-
-    def _history(self, start: int, stop: int) -> sparse.csr_array:
-        """Return a(u, j) of these users, (stop - start) × products."""
-        of_these = self.known.filter(pl.col("user").is_between(start, stop - 1)).with_columns(pl.col("user") - start)
+    def _history(self, part: Buyers) -> sparse.csr_array:
+        """Return a(u, j) of these users × products."""
         return history_weights(
-            of_these, products=self.products, num_users=stop - start, weighing=self.manifest.weighing, now=self.now
+            part.known,
+            products=self.products,
+            num_users=len(part.ids),
+            weighing=self.manifest.weighing,
+            now=self.now,
         )
 
     def _probability(self, score: pl.Series) -> pl.Series:

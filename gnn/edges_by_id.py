@@ -41,16 +41,15 @@ def ranked_by_id(
     ranked: Ranked,
     reasons: Reasons,
     *,
-    graph: Graph,
-    users: Int[np.ndarray, " users"],
-    products: Int[np.ndarray, " products"],
+    users: pl.Series,
+    products: pl.Series,
 ) -> pl.DataFrame:
     """Return ranked edges with ids: ``user_id``, ``product_id``, ``rank`` (from 1), ``score``, the reason, ``filled``.
 
+    ``users`` are the ids of the lists, ``products`` those of the columns of the score matrix.
     A product whose score is -inf is there to fill the list: it has no score.
     """
     rows, places = np.nonzero(ranked.products != NOBODY)
-    ids = graph.products["id"].gather(products)
     score = ranked.scores[rows, places]
 
     def named(names: pl.Series, found: Int[np.ndarray, "users k"]) -> pl.Series:
@@ -59,12 +58,12 @@ def ranked_by_id(
 
     return pl.DataFrame(
         {
-            "user_id": graph.users["id"].gather(users[rows]),
-            "product_id": ids.gather(ranked.products[rows, places]),
+            "user_id": users.gather(rows),
+            "product_id": products.gather(ranked.products[rows, places]),
             "rank": places + 1,
             "score": pl.Series(np.where(np.isneginf(score), np.nan, score), nan_to_null=True),
             "reason_kind": named(pl.Series(SHARES), reasons.kind),
-            "reason_via": named(ids, reasons.via),
+            "reason_via": named(products, reasons.via),
             "reason_share": pl.Series(reasons.share[rows, places], nan_to_null=True),
             "filled": np.isneginf(score),
         }

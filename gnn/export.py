@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import polars as pl
 import tyro
@@ -15,10 +15,12 @@ from gnn.diff import difference
 from gnn.preferences import user_preferences
 from gnn.profile_export import export_profiles
 from gnn.program import program_commit, program_versions
+from gnn.ray_engine import RayEngine
 from gnn.read_delivery import delivered_edges
 from gnn.related_edges import RelatedEdges
 from gnn.run import Manifest, RunFolder
 from gnn.shard_files import Format, ShardFormat
+from gnn.shard_work import Engine
 from gnn.shards import Delivery, deliver_shards
 from gnn.verify import print_faults
 from kg.build import build_graph, results_by_position
@@ -81,6 +83,12 @@ class ExportConfig:
     per_shard: int = 10_240
     """Users (or products) in a file; memory depends on it."""
 
+    engine: Literal["local", "ray"] = "local"
+    """What makes the files: this process, or Ray on many cores or machines (docs/ray.md)."""
+
+    ray_address: str | None = None
+    """Address of a Ray cluster that runs; by default RAY_ADDRESS, else all cores of this machine."""
+
     to_graph: bool = True
     """Write the ranked edges of users back to the store as RECOMMENDED too."""
 
@@ -93,12 +101,16 @@ class ExportConfig:
 
 def export_run(folder: RunFolder, config: ExportConfig) -> Delivery:
     """Rank and deliver by a finished run, with all purchases that are in its store now."""
+    # First, so that whoever has no Ray need not wait for the graph.
+    engine = RayEngine.of(config.ray_address) if config.engine == "ray" else None
     manifest, preferring = folder.manifest(), folder.config().profiles
     to_graph = config.to_graph and config.edges == "bought"
     with open_store(manifest.store, read_only=not to_graph, password_file=config.password_file) as store:
         graph, edges, fingerprint = _read(store, manifest)
         now = int(graph.bought["at"].max() or 0) + 1  # type: ignore[arg-type]
-        delivery = deliver(graph, edges, folder, manifest, fingerprint=fingerprint, now=now, config=config)
+        delivery = deliver(
+            graph, edges, folder, manifest, fingerprint=fingerprint, now=now, config=config, engine=engine
+        )
         if to_graph:
             write_recommended(delivery, store, manifest, now=now)
             preferred = user_preferences(graph, now=now, config=preferring)
@@ -114,7 +126,7 @@ def explained_rules(folder: RunFolder, config: ExportConfig) -> str:
     now = int(graph.bought["at"].max() or 0) + 1  # type: ignore[arg-type]
     edges = _bought_edges(graph, related, folder, manifest, now=now, config=config)
     starts = range(0, len(edges.owners), config.per_shard)
-    parts = [edges.removed(start, min(start + config.per_shard, len(edges.owners))) for start in starts]
+    parts = [edges.removed(edges.part(start, min(start + config.per_shard, len(edges.owners)))) for start in starts]
     removed = sum(parts[1:], start=parts[0])
     rows = [(name, places, removed.users[name]) for name, places in removed.places.items()]
     return text_table(("rule", "places it takes", "of users"), rows)
@@ -138,10 +150,12 @@ def deliver(
     fingerprint: str,
     now: int,
     config: ExportConfig,
+    engine: Engine | None = None,
 ) -> Delivery:
     """Deliver what ``config`` wants by a run's ``RELATED`` (by position, with shares), shard by shard.
 
-    ``fingerprint`` is that of the graph, of whose purchases those before ``now`` count.
+    ``fingerprint`` is that of the graph, of whose purchases those before ``now`` count; ``engine`` makes the files, by
+    default this process.
     """
     edges: BoughtEdges | RelatedEdges
     if config.edges == "related":
@@ -176,6 +190,7 @@ def deliver(
         per_shard=config.per_shard,
         called=ENDS[config.edges].owners,
         otherwise=f"the rules in {config.rules!r} leave no list at all; take some of them out" if rules else None,
+        engine=engine,
     )
 
 
@@ -264,7 +279,7 @@ def _require_used(config: ExportConfig) -> None:
     elif config.diff is not None:
         task, allowed = "--diff", ("diff", "out", "store", "runs", "password_file")
     elif config.profiles:
-        unused = ("edges", "fill", "per_shard")
+        unused = ("edges", "fill", "per_shard", "engine", "ray_address")
         task, allowed = "--profiles", tuple(each.name for each in fields(config) if each.name not in unused)
     elif config.edges == "related":
         task, allowed = "--edges related", tuple(each.name for each in fields(config) if each.name != "fill")
@@ -282,6 +297,10 @@ def _require_possible(config: ExportConfig) -> None:
     for name in ("k", "per_shard"):
         if getattr(config, name) < 1:
             raise InputError(f"{name} is {getattr(config, name)}; give 1 or more")
+    if config.ray_address is not None and config.engine != "ray":
+        raise InputError("--ray-address is of a Ray cluster; give --engine ray too, or leave it out")
+    if config.explain_rules and config.engine == "ray":
+        raise InputError("--explain-rules makes no use of --engine ray; leave out the one or the other")
     if config.store is not None:
         raise InputError("--store is for --verify and --diff, and an export reads the graph of its run; leave it out")
     if config.bom and config.format != "csv":

@@ -51,13 +51,21 @@ class RelatedRecommender:
     related: sparse.csr_array
     """R, products × products."""
 
+    def sums(self, users: Int[np.ndarray, " users"]) -> sparse.csr_array:
+        """Return the sums, users × products, where an edge leads to the product."""
+        return self.history[users] @ self.related
+
     def scores(self, users: Int[np.ndarray, " users"]) -> Float[np.ndarray, "users products"]:
         """Return the sums; a product that no edge leads to has no score."""
-        sums = self.history[users] @ self.related
-        dense = np.full(sums.shape, -np.inf)
-        rows = np.repeat(np.arange(len(users)), np.diff(sums.indptr))
-        dense[rows, sums.indices] = sums.data
-        return dense
+        return dense_scores(self.sums(users))
+
+
+def dense_scores(sums: sparse.csr_array) -> Float[np.ndarray, "users products"]:
+    """Return the same scores, -inf where there is none."""
+    dense = np.full(sums.shape, -np.inf)
+    rows = np.repeat(np.arange(sums.shape[0]), np.diff(sums.indptr))
+    dense[rows, sums.indices] = sums.data
+    return dense
 
 
 def rank(recommender: Recommender, *, seen: sparse.csr_array, k: int) -> Ranked:
@@ -85,25 +93,58 @@ def unseen_scores(
     recommender: Recommender, users: Int[np.ndarray, " users"], *, seen: sparse.csr_array
 ) -> Float[np.ndarray, "users products"]:
     """Return the scores of these users, -inf where a product is seen (a row of ``seen`` for each user there is)."""
-    scores = recommender.scores(users)
-    block = seen[users].tocoo()
+    return without_seen(recommender.scores(users), seen=seen[users])
+
+
+def without_seen(
+    scores: Float[np.ndarray, "users products"], *, seen: sparse.csr_array
+) -> Float[np.ndarray, "users products"]:
+    """Return ``scores``, changed in place, with -inf where a product is ``seen`` (users × products)."""
+    block = seen.tocoo()
     scores[block.row, block.col] = -np.inf
     return scores
 
 
+def best_sums(sums: sparse.csr_array, *, seen: sparse.csr_array, k: int) -> Ranked:
+    """Return what :func:`best_products` does of the same scores without what is ``seen`` (both users × products).
+
+    It takes time and memory for the scores that there are: of very many products few have one.
+    """
+    is_seen = np.zeros(sums.shape, dtype=bool)
+    row, column = seen.nonzero()
+    is_seen[row, column] = True
+    counts = np.diff(sums.indptr)
+    row = np.repeat(np.arange(len(counts)), counts)
+    # The scores of each user pushed to the left, in whatever order scipy has them.
+    is_there = np.arange(counts.max(initial=0)) < counts[:, None]
+    scores, columns = np.full(is_there.shape, -np.inf), np.zeros(is_there.shape, dtype=np.int32)
+    scores[is_there] = np.where(is_seen[row, sums.indices], -np.inf, sums.data)
+    columns[is_there] = sums.indices
+    return _best(scores, columns, k=k)
+
+
 def best_products(scores: Float[np.ndarray, "users products"], *, k: int) -> Ranked:
     """Return the ``k`` largest finite scores of each row, best first; of equal scores the first column comes first."""
-    num_users, num_products = scores.shape
-    reach = min(k, num_products)
+    return _best(scores, None, k=k)
+
+
+def _best(
+    scores: Float[np.ndarray, "users places"], columns: Int[np.ndarray, "users places"] | None, *, k: int
+) -> Ranked:
+    """Return the best of each row by score, then column; without ``columns`` a place is its column."""
+    num_users, num_places = scores.shape
+    reach = min(k, num_places)
     threshold = -np.partition(-scores, reach - 1, axis=1)[:, reach - 1 : reach]
-    rows, columns = np.nonzero((scores >= threshold) & np.isfinite(scores))
-    values = scores[rows, columns]
-    order = np.lexsort((columns, -values, rows))
-    rows, columns, values = rows[order], columns[order], values[order]
+    rows, found = np.nonzero((scores >= threshold) & np.isfinite(scores))
+    values = scores[rows, found]
+    if columns is not None:
+        found = columns[rows, found]
+    order = np.lexsort((found, -values, rows))
+    rows, found, values = rows[order], found[order], values[order]
     place = np.arange(len(rows)) - np.searchsorted(rows, np.arange(num_users))[rows]
     kept = place < k
     products = np.full((num_users, k), NOBODY, dtype=np.int64)
     best = np.full((num_users, k), -np.inf)
-    products[rows[kept], place[kept]] = columns[kept]
+    products[rows[kept], place[kept]] = found[kept]
     best[rows[kept], place[kept]] = values[kept]
     return Ranked(products=products, scores=best)

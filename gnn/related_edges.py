@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import polars as pl
@@ -11,7 +11,7 @@ from jaxtyping import Int
 from gnn.columns import Column, columns_of, with_types
 from gnn.related import related_products
 from gnn.run import Manifest
-from gnn.shards import Shard
+from gnn.shard_work import Shard
 from kg.graph import Graph
 from loaders.errors import InputError
 
@@ -19,14 +19,25 @@ NOTHING_FOR = "no other product that a purchase of it speaks for"
 
 
 @dataclass(frozen=True)
+class OfProducts:
+    """Products that follow each other: how many, and the edges that start at them."""
+
+    count: int
+    edges: pl.DataFrame
+
+
+@dataclass(frozen=True)
 class RelatedEdges:
     """The largest ``RELATED`` edges of all products that a run ranks, made for some of them at a time."""
 
-    graph: Graph
+    ids: pl.Series
+    """Ids of all products of the graph, by position."""
+
     manifest: Manifest
     products: Int[np.ndarray, " products"]
     edges: pl.DataFrame
-    """Those above 0 from one product to another: ``source``, ``target`` (positions), ``weight``, shares, ``near``."""
+    """Those above 0 from one product to another, sorted by ``source``: also ``target`` (positions), ``weight``, shares,
+    ``near``."""
 
     k: int
 
@@ -37,7 +48,7 @@ class RelatedEdges:
         if not len(products):
             raise InputError(f"the run {manifest.run!r} has no RELATED edge to deliver; train with more purchases")
         others = edges.filter(pl.col("weight") > 0, pl.col("source") != pl.col("target"))
-        return cls(graph=graph, manifest=manifest, products=products, edges=others, k=k)
+        return cls(ids=graph.products["id"], manifest=manifest, products=products, edges=others.sort("source"), k=k)
 
     @property
     def most_rows(self) -> int:
@@ -47,7 +58,7 @@ class RelatedEdges:
     @property
     def owners(self) -> pl.Series:
         """Ids of the ranked products, by their place among them."""
-        return self.graph.products["id"].gather(self.products)
+        return self.ids.gather(self.products)
 
     @property
     def items(self) -> pl.Series:
@@ -59,21 +70,30 @@ class RelatedEdges:
         """Columns of a shard."""
         return columns_of("related")
 
-    def shard(self, start: int, stop: int) -> Shard:
-        """Return the lists of the products at these places; of equal weights the product whose id comes first."""
-        ids = self.graph.products["id"]
+    def part(self, start: int, stop: int) -> OfProducts:
+        """Return the edges that start at the products at these places."""
+        first, last = self.products[[start, stop - 1]].tolist()
+        begin = int(self.edges["source"].search_sorted(first, "left"))
+        end = int(self.edges["source"].search_sorted(last, "right"))
+        return OfProducts(stop - start, self.edges.slice(begin, end - begin))
+
+    def without_owners(self) -> RelatedEdges:
+        """Return the same without any edge."""
+        return replace(self, edges=self.edges.clear())
+
+    def shard(self, part: OfProducts) -> Shard:
+        """Return the lists of these products; of equal weights the product whose id comes first."""
         best = (
-            self.edges.filter(pl.col("source").is_between(*self.products[[start, stop - 1]].tolist()))
-            .sort("source", "weight", "target", descending=[False, True, False])
+            part.edges.sort("source", "weight", "target", descending=[False, True, False])
             .with_columns(rank=pl.int_range(1, pl.len() + 1).over("source"))
             .filter(pl.col("rank") <= self.k)
         )
         edges = best.with_columns(
-            product_id=ids.gather(best["source"]),
-            related_id=ids.gather(best["target"]),
+            product_id=self.ids.gather(best["source"]),
+            related_id=self.ids.gather(best["target"]),
             run=pl.lit(self.manifest.run),
             made_at=pl.lit(self.manifest.made_at),
         )
         covered = best["source"].n_unique()
-        left_out = {NOTHING_FOR: stop - start - covered}
+        left_out = {NOTHING_FOR: part.count - covered}
         return Shard(with_types(edges, self.columns), owners=covered, left_out=left_out)

@@ -8,18 +8,18 @@ import re
 import shutil
 from collections import Counter
 from collections.abc import Iterable, Mapping
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol, runtime_checkable
+from typing import Any
 
-import polars as pl
 from tqdm import tqdm
 
-from gnn.columns import Column
 from gnn.delivery import MANIFEST, require_replaceable, write_manifest
 from gnn.locks import only_process
 from gnn.place import put_in_place, real_place, write_whole
 from gnn.shard_files import ShardFormat
+from gnn.shard_work import Edges, Engine, LocalEngine, Work
 from loaders.errors import InputError
 
 PLAN = "plan.json"
@@ -28,47 +28,6 @@ NOTE = {"file", "sha256", "rows", "owners", "left_out"}
 
 BYTES_OF_PARQUET = 12
 """At least so many a row, nearly all of them for its score: what repeats takes next to nothing there."""
-
-
-@dataclass(frozen=True)
-class Shard:
-    """The rows of one file."""
-
-    edges: pl.DataFrame
-    owners: int
-    """How many users (or products) have a list in it."""
-
-    left_out: Mapping[str, int]
-    """Why others of its range have none → how many."""
-
-
-@runtime_checkable
-class Edges(Protocol):
-    """Ranked edges that can be made for a range of their owners (users, or products) at a time."""
-
-    @property
-    def most_rows(self) -> int:
-        """How many edges there are at the most."""
-        ...
-
-    @property
-    def owners(self) -> pl.Series:
-        """Ids of all owners, by position."""
-        ...
-
-    @property
-    def items(self) -> pl.Series:
-        """Ids of what can be in a list."""
-        ...
-
-    @property
-    def columns(self) -> tuple[Column, ...]:
-        """Columns of a shard."""
-        ...
-
-    def shard(self, start: int, stop: int) -> Shard:
-        """Return the lists of the owners at these positions, always the same."""
-        ...
 
 
 @dataclass(frozen=True)
@@ -99,12 +58,14 @@ def deliver_shards(
     per_shard: int,
     called: str,
     otherwise: str | None = None,
+    engine: Engine | None = None,
 ) -> Delivery:
     """Write the edges of so many owners a shard and the manifest; the folder takes its place when all of it is there.
 
     ``plan`` says what is made, so that whole shards of the same plan are kept, beside the place or at it, and those of
     another one never: whatever changes a byte has to be in it. ``called`` is what the manifest calls the owners;
-    ``otherwise`` is said, and nothing delivered, where there is no row.
+    ``otherwise`` is said, and nothing delivered, where there is no row. ``engine`` makes the files, this process by
+    default; whatever makes them, they are the same, and only this process gives them their names.
     """
     plan, folder = json.loads(json.dumps(plan)), real_place(folder)
     folder.parent.mkdir(parents=True, exist_ok=True)
@@ -122,14 +83,10 @@ def deliver_shards(
             return _delivery(folder, there, edges, made=0)
         beside = _begun(folder, plan, there)
         notes = whole_shards(beside, plan, files)
-        made = files.keys() - notes.keys()
-        _require_space(folder, edges, form, share=len(made) / max(len(files), 1))
-        with tqdm(total=len(edges.owners), desc=f"export {called}", disable=None) as progress:
-            for file, start in files.items():
-                stop = min(start + per_shard, len(edges.owners))
-                if file in made:
-                    notes[file] = _write_shard(edges.shard(start, stop), beside / file, form)
-                progress.update(stop - start)
+        ranges = {file: (start, min(start + per_shard, len(edges.owners))) for file, start in files.items()}
+        work = Work(edges, form, beside, {file: ends for file, ends in ranges.items() if file not in notes})
+        _require_space(folder, edges, form, share=len(work.ranges) / max(len(files), 1))
+        notes |= _made(work, engine or LocalEngine(), called=called)
         if otherwise and not any(note["rows"] for note in notes.values()):
             shutil.rmtree(beside)
             raise InputError(otherwise)
@@ -138,7 +95,7 @@ def deliver_shards(
             if left.name not in {MANIFEST, *files}:
                 left.unlink()
         put_in_place(beside, folder)
-    return _delivery(folder, notes, edges, made=len(made))
+    return _delivery(folder, notes, edges, made=len(work.ranges))
 
 
 def whole_shards(folder: Path, plan: Mapping[str, Any], files: Iterable[str]) -> dict[str, dict[str, Any]]:
@@ -219,19 +176,21 @@ def _begun(folder: Path, plan: Mapping[str, Any], there: Mapping[str, Mapping[st
     return beside
 
 
-def _write_shard(shard: Shard, file: Path, form: ShardFormat) -> dict[str, Any]:
-    """Write the file, then what is to be known of it: only a file with a note that fits is taken for whole."""
-    content = form.content(shard.edges)
-    write_whole(file, content)
-    note = {
-        "file": file.name,
-        "sha256": hashlib.sha256(content).hexdigest(),
-        "rows": len(shard.edges),
-        "owners": shard.owners,
-        "left_out": dict(shard.left_out),
-    }
-    write_whole(file.with_name(f"{file.name}.note"), _as_json(note))
-    return note
+def _made(work: Work, engine: Engine, *, called: str) -> dict[str, dict[str, Any]]:
+    """Have the files made and return what is said of each: only a file with a note that fits is taken for whole."""
+    notes = {}
+    num_owners = len(work.edges.owners)
+    to_make = sum(stop - start for start, stop in work.ranges.values())
+    progress = tqdm(total=num_owners, initial=num_owners - to_make, desc=f"export {called}", disable=None)
+    with progress, closing(engine.notes(work)) as made:
+        for note in made:
+            file = note["file"]
+            work.passing(file).replace(work.folder / file)
+            write_whole(work.folder / f"{file}.note", _as_json(note))
+            notes[file] = note
+            start, stop = work.ranges[file]
+            progress.update(stop - start)
+    return notes
 
 
 def _as_json(page: Mapping[str, Any]) -> bytes:

@@ -11,7 +11,7 @@ from hypothesis.extra import numpy as arrays
 from jaxtyping import Float, Int
 from scipy import sparse
 
-from gnn.ranking import BLOCK_USERS, NOBODY, RelatedRecommender, best_products, rank
+from gnn.ranking import BLOCK_USERS, NOBODY, RelatedRecommender, best_products, best_sums, rank, without_seen
 from tests.gnn.shops import matrix
 
 # Few different values, so that most are tied.
@@ -77,3 +77,21 @@ def test_a_related_score_is_the_sum_over_purchases_and_nothing_where_no_edge_lea
     scores = RelatedRecommender("ours", history, related).scores(np.array([0, 1]))
     assert scores[0].tolist() == [-np.inf, -np.inf, 4.0, -3.0, -np.inf]
     assert np.isneginf(scores[1]).all()
+
+
+@settings(max_examples=300, deadline=None)
+@given(SCORES, st.integers(1, 15), st.randoms(use_true_random=False))
+def test_of_sparse_sums_the_best_are_those_of_the_same_dense_scores(scores: np.ndarray, k: int, chance: object) -> None:
+    seen = np.array([[chance.random() < 0.3 for _ in row] for row in scores])  # type: ignore[attr-defined]
+    there = np.argwhere(np.isfinite(scores))
+    # As scipy leaves a product: the columns of a row in any order, and a sum of 0 is there.
+    order = list(range(len(there)))
+    chance.shuffle(order)  # type: ignore[attr-defined]
+    there = there[order]
+    there = there[np.argsort(there[:, 0], kind="stable")]
+    starts = np.searchsorted(there[:, 0], np.arange(len(scores) + 1))
+    sums = sparse.csr_array((scores[tuple(there.T)], there[:, 1], starts), shape=scores.shape)
+    ranked = best_sums(sums, seen=sparse.csr_array(seen.astype(float)), k=k)
+    dense = best_products(without_seen(scores.copy(), seen=sparse.csr_array(seen.astype(float))), k=k)
+    assert ranked.products.tolist() == dense.products.tolist()
+    assert ranked.scores.tolist() == dense.scores.tolist()

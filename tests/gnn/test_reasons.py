@@ -51,7 +51,7 @@ def test_the_best_purchase_its_largest_share_and_what_it_adds_over_the_score() -
     assert np.isnan(found.share[0, 1:]).all()
 
     graph = graph_of(shop_of(*(("ann", product, 1) for product in ("a", "b", "c", "d", "e"))))
-    rows = ranked_by_id(ranked, found, graph=graph, users=np.array([0]), products=PRODUCTS)
+    rows = ranked_by_id(ranked, found, users=graph.users["id"], products=graph.products["id"].gather(PRODUCTS))
     assert rows.select("product_id", "reason_kind", "reason_via", "reason_share").rows() == [
         ("c", "text", "b", pytest.approx(3 / 4.5)),
         ("d", "bought", "a", None),
