@@ -10,7 +10,7 @@ from scipy import sparse
 from gnn.closed_form import Similarity, closed_form, exact_way
 from gnn.config import ClosedFormConfig
 from gnn.history import Weighing
-from gnn.local_form import local_form
+from gnn.local_form import SUPPORT, local_form
 from gnn.related import Base
 from gnn.task import Task, weigh
 
@@ -28,9 +28,9 @@ def fit_base(
     *,
     times_known: bool,
 ) -> Base:
-    """Return the closed form over what ``task`` knows; where the shop is too large for it, the local one."""
+    """Return the closed form over what ``task`` knows: the local one where asked for, or where the shop is too large."""
     bought, similarities, ridge = graph_parts(task, features, config, times_known=times_known)
-    return _by_size(bought, similarities, ridge=ridge)
+    return _solved(bought, similarities, ridge=ridge, support=config.support)
 
 
 def fit_content(
@@ -44,13 +44,14 @@ def fit_content(
     bought, similarities, ridge = graph_parts(task, features, config, times_known=times_known)
     if not similarities:
         return None
-    return _by_size(sparse.csr_array((0, bought.shape[1])), similarities, ridge=ridge)
+    none = sparse.csr_array((0, bought.shape[1]))
+    return _solved(none, similarities, ridge=ridge, support=config.support)
 
 
-def _by_size(bought: sparse.csr_array, similarities: Sequence[Similarity], *, ridge: float) -> Base:
+def _solved(bought: sparse.csr_array, similarities: Sequence[Similarity], *, ridge: float, support: int) -> Base:
     way = exact_way(bought, similarities)
-    if way is None:
-        return local_form(bought, similarities, ridge=ridge)
+    if support or way is None:
+        return local_form(bought, similarities, ridge=ridge, support=support or SUPPORT)
     return closed_form(bought, similarities, ridge=ridge, way=way)
 
 

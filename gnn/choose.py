@@ -22,6 +22,7 @@ from gnn.tuned import NetworksFound, Settings, setting_of, with_settings
 CHANGES: Mapping[str, Settings] = {
     "ridge 20": {"closed_form.ridge": 20.0},
     "row power 0": {"closed_form.row_power": 0.0},
+    "support 64": {"closed_form.support": 64},
 }
 """What is tried → the settings that it changes."""
 

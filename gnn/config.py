@@ -116,6 +116,9 @@ class ClosedFormConfig:
     link: float = 0.3
     """Weight of each of the shop's own links that is not in ``links``."""
 
+    support: int = 0
+    """Products that each product is predicted from, those most alike to it; 0: all, where the shop is small enough."""
+
     links: dict[str, float] = field(default_factory=dict)
     """Weights of the shop's own links by name; 0 leaves one out."""
 
@@ -361,6 +364,7 @@ Device = Literal["cpu", "cuda"]
 def _check_closed_form(config: ClosedFormConfig) -> None:
     _require(config.ridge > 0, "closed_form.ridge", config.ridge, "more than 0")
     _require(0 <= config.row_power <= 1, "closed_form.row_power", config.row_power, "0 to 1")
+    _require(config.support >= 0, "closed_form.support", config.support, "0 or more")
     weights = {name: getattr(config, name) for name in ("brand", "category", "words", "meaning", "link")}
     for name, weight in (weights | {f"links.{name}": weight for name, weight in config.links.items()}).items():
         _require(math.isfinite(weight) and weight >= 0, f"closed_form.{name}", weight, "0 or more")

@@ -20,6 +20,11 @@ from gnn.task import Task, weigh
 WEIGHT = Range(LEAST_WEIGHT, 5.0, log=True)
 """Its low end leaves a relation out."""
 
+SUPPORTS = (0, 32, 64, 128, 256)
+"""Products that each product is predicted from; 0 is all of them."""
+
+FEW = 64
+
 MUCH_CONTENT = {
     "closed_form.brand": 0.2,
     "closed_form.category": 0.03,
@@ -65,6 +70,7 @@ class SearchedForm:
         return {
             "closed_form.ridge": Range(1.0, 200.0, log=True),
             "closed_form.row_power": Range(0.0, 0.5),
+            "closed_form.support": SUPPORTS,
             **{f"closed_form.{name}": WEIGHT for name in ("brand", "category", "words", "meaning")},
             **{f"closed_form.links.{name}": WEIGHT for name in self.closed_form.links},
             **(timed if self.timed else {}),
@@ -73,7 +79,7 @@ class SearchedForm:
 
     @property
     def starts(self) -> tuple[Mapping[str, float], ...]:
-        """Where a search looks first beside its own settings: at purchases alone, and at much content beside them.
+        """Where a search looks first beside its own settings: at a small support, at purchases alone, at much content.
 
         With much content the ridge is higher, and the purchases of users who bought much weigh less.
         """
@@ -82,8 +88,9 @@ class SearchedForm:
         alone = dict.fromkeys(weights, WEIGHT.low)
         much = {name: MUCH_CONTENT.get(name, MUCH_OF_A_LINK) for name in weights}
         return (
+            {"closed_form.support": FEW},
             {**alone, "closed_form.ridge": 20.0, "closed_form.row_power": 0.0},
-            {**much, "closed_form.ridge": 25.0, "closed_form.row_power": 0.25},
+            {**much, "closed_form.ridge": 25.0, "closed_form.row_power": 0.25, "closed_form.support": FEW},
         )
 
     @property
