@@ -250,8 +250,8 @@ def _supports(gram: Gram, count: int) -> Iterator[tuple[int, Int[np.ndarray, "ro
 def _as_rows(
     products: Float[np.ndarray, "rows count"], positions: Int[np.ndarray, "rows count"], num_products: int
 ) -> sparse.csr_array:
-    """Return what :meth:`gnn.nearest.Nearest.largest` found as sparse rows."""
-    found = positions >= 0
+    """Return what :meth:`gnn.nearest.Nearest.largest` found above 0 as sparse rows: without a text nothing is near."""
+    found = (positions >= 0) & (products > 0)
     ends = np.concatenate([[0], np.cumsum(found.sum(1))])
     return sparse.csr_array((products[found], positions[found], ends), shape=(len(found), num_products))
 

@@ -140,7 +140,8 @@ def entries(
     rows: Rows, place: Int[np.ndarray, " entries"], column: Int[np.ndarray, " entries"]
 ) -> Float[np.ndarray, " entries"]:
     """Return the entries of ``rows`` at these rows and columns; 0 where a sparse row has none."""
-    found: np.ndarray = rows[place, column]
+    # scipy takes no entries of a sparse matrix for a sparse result.
+    found: np.ndarray = rows[place, column] if len(place) else np.zeros(0, dtype=rows.dtype)
     return found
 
 
