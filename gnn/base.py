@@ -28,7 +28,7 @@ def fit_base(
     *,
     times_known: bool,
 ) -> Base:
-    """Return the closed form over what ``task`` knows: the local one where asked for, or where the shop is too large."""
+    """Return the closed form over what ``task`` knows: the local one if asked for, or if the shop is too large."""
     bought, similarities, ridge = graph_parts(task, features, config, times_known=times_known)
     return _solved(bought, similarities, ridge=ridge, support=config.support)
 

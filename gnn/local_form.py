@@ -28,7 +28,7 @@ from tqdm import tqdm
 from gnn.closed_form import SINGULAR, Similarity, stacked
 from gnn.nearest import Nearest
 from gnn.related import entries, largest_entries
-from gnn.similarity import alike
+from gnn.similarity import LARGEST_EXACT, alike
 from loaders.errors import InputError
 
 SUPPORT = 256
@@ -225,15 +225,20 @@ def _supports(gram: Gram, count: int) -> Iterator[tuple[int, Int[np.ndarray, "ro
     shared = np.bincount(gram.left.indices, minlength=gram.left.shape[1]) <= MOST_SHARED
     narrow = sparse.csr_array(gram.left[:, np.flatnonzero(shared)])
     across = sparse.csr_array(narrow.T)
-    nearest = Nearest.of(gram.dense_left) if gram.dense_left.shape[1] else None
+    dense = gram.dense_left
+    nearest = Nearest.of(dense) if dense.shape[1] and len(dense) > LARGEST_EXACT else None
     # A ridge that is too small is said where a system cannot be solved.
     size = np.sqrt(np.maximum(gram.diagonal, np.finfo(np.float32).tiny))
     head = np.argsort(-size, kind="stable")[: 2 * count + 2]
     for start in range(0, gram.left.shape[0], BLOCK_TARGETS):
         stop = min(start + BLOCK_TARGETS, gram.left.shape[0])
         found = sparse.csr_array(narrow[start:stop] @ across)
-        if nearest is not None:
-            found = found + _as_rows(*nearest.largest(gram.dense_left[start:stop], count + 1), gram.left.shape[0])
+        if dense.shape[1]:
+            rows_of_dense = dense[start:stop]
+            near = (
+                nearest.largest(rows_of_dense, count + 1) if nearest else _largest(rows_of_dense @ dense.T, count + 1)
+            )
+            found = found + _as_rows(*near, len(dense))
         rows = []
         for place in range(stop - start):
             own = slice(found.indptr[place], found.indptr[place + 1])
@@ -245,6 +250,15 @@ def _supports(gram: Gram, count: int) -> Iterator[tuple[int, Int[np.ndarray, "ro
             rest = head[~np.isin(head, products) & (head != start + place)]
             rows.append(np.sort(np.concatenate([products, rest])[:count]))
         yield start, np.stack(rows)
+
+
+def _largest(
+    products: Float[np.ndarray, "rows products"], count: int
+) -> tuple[Float[np.ndarray, "rows count"], Int[np.ndarray, "rows count"]]:
+    """Return the largest of each row, and their positions."""
+    keep = min(count, products.shape[1])
+    best = np.argpartition(-products, keep - 1, axis=1)[:, :keep]
+    return np.take_along_axis(products, best, axis=1), best
 
 
 def _as_rows(
