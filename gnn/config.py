@@ -80,6 +80,13 @@ class NetworkConfig:
     patience: int = 2
     """Looks without a better NDCG@10 after which training stops."""
 
+    num_neighbors: tuple[int, ...] = ()
+    """Of sage and hgt: neighbours that a node gets at most along each edge type, a number for each layer, -1 for all.
+    For shops whose steps do not fit in memory. With none, steps go over the full graph, where nothing is estimated."""
+
+    negatives: int = 2048
+    """With ``num_neighbors``: products drawn in each step that stand for all that a wanted one has to outrank."""
+
 
 @dataclass(frozen=True)
 class ClosedFormConfig:
@@ -324,6 +331,7 @@ class TrainConfig:
         _require(self.min_buyers is None or self.min_buyers >= 0, "min_buyers", self.min_buyers, "0 or more")
         for name in ("dimension", "layers", "batch_users", "max_epochs", "evaluate_every", "patience"):
             _require(getattr(self.network, name) >= 1, f"network.{name}", getattr(self.network, name), "1 or more")
+        _check_sampling(self.network)
         for name in ("learning_rate", "temperature"):
             _require(getattr(self.network, name) > 0, f"network.{name}", getattr(self.network, name), "more than 0")
         _require(
@@ -359,6 +367,15 @@ class TrainConfig:
 
 
 Device = Literal["cpu", "cuda"]
+
+
+def _check_sampling(config: NetworkConfig) -> None:
+    counts = config.num_neighbors
+    name = "network.num_neighbors"
+    _require(all(count == -1 or count >= 1 for count in counts), name, counts, "1 or more each, or -1 for all")
+    _require(len(counts) in (0, config.layers), name, counts, f"none, or one for each of the {config.layers} layers")
+    _require(not counts or config.kind != "linear", name, counts, "none where network.kind is linear; else sage or hgt")
+    _require(config.negatives >= 1, "network.negatives", config.negatives, "1 or more")
 
 
 def _check_closed_form(config: ClosedFormConfig) -> None:

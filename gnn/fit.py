@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import cast
 
 import numpy as np
 import torch
 from jaxtyping import Bool, Float, Int
 from scipy import sparse
 from scipy.special import log_softmax
-from torch import Tensor
+from torch import Tensor, distributed
 from torch_geometric.data import HeteroData
 from tqdm import tqdm
 
@@ -21,6 +22,8 @@ from gnn.distributed import own_share
 from gnn.losses import hidden_product_loss, require_finite
 from gnn.message_passing import MessagePassingNetwork
 from gnn.network import BOUGHT, ProductNetwork, QueryKeyNetwork, Relation, adjacency, as_tensor, product_relations
+from gnn.sampled_steps import SampledSteps
+from loaders.errors import InputError
 
 
 @dataclass(frozen=True)
@@ -37,6 +40,9 @@ class FittedNetwork:
 
     epochs: int
     """Passes over the users that made these weights."""
+
+    propagated: str = "over the full graph"
+    """Over what the steps of its training went."""
 
     @property
     def popularity(self) -> Float[np.ndarray, " products"]:
@@ -86,6 +92,7 @@ def fit_network(
     network = make_network(data, config, device=device, seed=seed)
     bought = adjacency(data, BOUGHT)
     whole = Relation.of(bought, device)
+    sampled = _sampled_steps(data, history, config=config, seed=seed)
     training = Training(
         network,
         torch.optim.AdamW(network.parameters(), lr=config.learning_rate, weight_decay=0.0),
@@ -97,7 +104,10 @@ def fit_network(
     patience = config.patience * config.evaluate_every
     with tqdm(total=epochs, initial=training.epoch, desc="graph network", unit="epoch", disable=None) as progress:
         while training.epoch < epochs and (validate is None or training.epoch - best.epoch < patience):
-            _make_pass(training, network, bought, history, config=config)
+            if sampled:
+                _make_sampled_pass(training, network, sampled, config=config)
+            else:
+                _make_pass(training, network, bought, history, config=config)
             epoch, ndcg = training.epoch + 1, None
             if validate and (epoch % config.evaluate_every == 0 or epoch == epochs):
                 ndcg = validate(_fitted(network, whole, epochs=epoch))
@@ -106,10 +116,35 @@ def fit_network(
             loss = training.end_pass(ndcg).loss
             progress.set_postfix(loss=f"{loss:.3f}", ndcg=f"{ndcg or 0:.4f}")
             progress.update()
-    if validate is None:
-        return _fitted(network, whole, epochs=epochs)
-    network.load_state_dict(best.weights)
-    return _fitted(network, whole, epochs=best.epoch)
+    if validate is not None:
+        network.load_state_dict(best.weights)
+    fitted = _fitted(network, whole, epochs=epochs if validate is None else best.epoch)
+    return replace(fitted, propagated=sampled.in_words) if sampled else fitted
+
+
+def _sampled_steps(
+    data: HeteroData, history: sparse.csr_array, *, config: NetworkConfig, seed: int
+) -> SampledSteps | None:
+    """Return the steps over sampled neighbourhoods where the settings ask for them."""
+    if not config.num_neighbors:
+        return None
+    if distributed.is_initialized():
+        raise InputError("sampled neighbourhoods are learned from in one process; leave out --network.num-neighbors")
+    return SampledSteps.over(data, history, config=config, batch_users=_batch_users(history, config), seed=seed)
+
+
+def _batch_users(bought: sparse.csr_array, config: NetworkConfig) -> int:
+    return int(np.clip(bought.shape[0] // LEAST_STEPS, 1, config.batch_users))
+
+
+def _make_sampled_pass(
+    training: Training, network: ProductNetwork, steps: SampledSteps, *, config: NetworkConfig
+) -> None:
+    """Make one pass over the users on sampled neighbourhoods, or the rest of one that has begun."""
+    for batch in training.batches(steps.batches(training.rng)):
+        loss = steps.loss(cast(MessagePassingNetwork, network), batch)
+        if loss is not None:
+            require_finite(training.step(loss), "--network.learning-rate", config.learning_rate)
 
 
 def make_network(data: HeteroData, config: NetworkConfig, *, device: torch.device, seed: int) -> ProductNetwork:
@@ -162,7 +197,7 @@ def _make_pass(
 ) -> None:
     """Make one pass over the users, or the rest of one that has begun."""
     device = network.identity.device
-    batch_users = int(np.clip(bought.shape[0] // LEAST_STEPS, 1, config.batch_users))
+    batch_users = _batch_users(bought, config)
     drawn = hide_purchases(bought, share=config.hidden_share, batch_users=batch_users, rng=training.rng)
     for users, hidden in training.batches(drawn):
         rest, wanted = without(bought, hidden), only(bought, hidden)

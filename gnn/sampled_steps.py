@@ -8,17 +8,28 @@ from typing import cast
 
 import numpy as np
 import torch
-from jaxtyping import Int
+from jaxtyping import Bool, Int
 from scipy import sparse
 from torch import Tensor
 from torch_geometric.data import HeteroData
 
+from gnn.config import NetworkConfig
 from gnn.csr import CompressedGraph
 from gnn.losses import sampled_product_loss
 from gnn.message_passing import REVERSED, MessagePassingNetwork
 from gnn.mini_batches import node_batches
 from gnn.network import BOUGHT, as_tensor
 from gnn.sampler import NeighbourSampler
+
+
+@dataclass(frozen=True)
+class SampledBatch:
+    """What is drawn for a step, beside its neighbourhoods: those are drawn by the sampler, from the step's products."""
+
+    users: Int[np.ndarray, " users"]
+    hidden: Bool[np.ndarray, " pairs"]
+    """Which of the pairs of these users, in the order of the history, are hidden."""
+    drawn: Int[np.ndarray, " negatives"]
 
 
 @dataclass(frozen=True)
@@ -45,40 +56,45 @@ class SampledSteps:
         data: HeteroData,
         history: sparse.csr_array,
         *,
-        num_neighbors: tuple[int, ...],
-        hidden_share: float,
+        config: NetworkConfig,
         batch_users: int,
-        negatives: int,
         seed: int,
     ) -> SampledSteps:
-        """Return the steps over ``data`` that draw so many neighbours, hop by hop, along each edge type."""
-        sampler = NeighbourSampler(CompressedGraph.of(data), num_neighbors, seed=seed)
-        return cls(data, sampler, history, hidden_share, batch_users, negatives)
+        """Return the steps over ``data`` that the settings ask for."""
+        sampler = NeighbourSampler(CompressedGraph.of(data), config.num_neighbors, seed=seed)
+        return cls(data, sampler, history, config.hidden_share, batch_users, config.negatives)
 
-    def losses(self, network: MessagePassingNetwork, rng: np.random.Generator) -> Iterator[Tensor]:
-        """Yield the loss of each step of one pass over the users; memory depends on the step's size alone."""
-        order = rng.permutation(self.history.shape[0])
-        for start in range(0, len(order), self.batch_users):
-            loss = self._loss(network, np.sort(order[start : start + self.batch_users]), rng)
-            if loss is not None:
-                yield loss
+    @property
+    def in_words(self) -> str:
+        """Over what the steps go, for the report."""
+        counts = "-".join(str(count) for count in self.sampler.fan_outs[BOUGHT])
+        return f"over neighbourhoods sampled by {self.sampler.ran}, {counts} along each edge type"
 
-    def _loss(
-        self, network: MessagePassingNetwork, users: Int[np.ndarray, " users"], rng: np.random.Generator
-    ) -> Tensor | None:
+    def batches(self, rng: np.random.Generator) -> Iterator[SampledBatch]:
+        """Yield what is drawn for each step of one pass over the users."""
+        num_users, num_products = self.history.shape
+        order = rng.permutation(num_users)
+        for start in range(0, num_users, self.batch_users):
+            users = np.sort(order[start : start + self.batch_users])
+            pairs = int(np.diff(self.history.indptr)[users].sum())
+            yield SampledBatch(
+                users, rng.random(pairs) < self.hidden_share, rng.permutation(num_products)[: self.negatives]
+            )
+
+    def loss(self, network: MessagePassingNetwork, batch: SampledBatch) -> Tensor | None:
+        """Return the loss of a step, None where nothing is hidden; its memory depends on the step's size alone."""
+        if not batch.hidden.any():
+            return None
+        users, hidden, drawn = batch.users, batch.hidden, batch.drawn
         own = cast(sparse.csr_array, self.history[users])
         num_products = own.shape[1]
-        hidden = rng.random(own.nnz) < self.hidden_share
         user = np.repeat(np.arange(len(users)), np.diff(own.indptr))
-        drawn = rng.permutation(num_products)[: self.negatives]
-        if not hidden.any():
-            return None
         seeds = np.unique(np.concatenate([own.indices, drawn]))
         places = np.searchsorted(seeds, own.indices)
         pairs = torch.from_numpy(np.stack([user, places]).astype(np.int64)).to(network.identity.device)
         known, wanted = pairs[:, torch.from_numpy(~hidden)], pairs[:, torch.from_numpy(hidden)]
-        batch = self._neighbourhood(seeds, hidden_users=users[user[hidden]], hidden_products=own.indices[hidden])
-        queries, keys = network.of_batch(batch.to(network.identity.device))
+        around = self._neighbourhood(seeds, hidden_users=users[user[hidden]], hidden_products=own.indices[hidden])
+        queries, keys = network.of_batch(around.to(network.identity.device))
         weights = sparse.csr_array(
             (own.data[~hidden], (user[~hidden], places[~hidden])), shape=(len(users), len(seeds))
         )

@@ -337,7 +337,8 @@ def _facts(graph: Graph, split: Split, final: Task, model: Cartograph, fitted: F
         "ranked": f"{len(final.products)} products with enough buyers"
         + (", also those a user bought before" if final.repeat else ""),
         "base": fitted.way,
-        "network": f"{fitted.network.epochs} epochs, temperature {fitted.network.temperature:.3f}"
+        "network": f"{fitted.network.epochs} epochs {fitted.network.propagated}, "
+        f"temperature {fitted.network.temperature:.3f}"
         if fitted.network
         else "left out",
         "settings": ", ".join(f"{name} {setting_of(model, name):.4g}" for name in model.space),

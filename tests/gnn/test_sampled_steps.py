@@ -8,9 +8,11 @@ import torch
 from scipy import sparse
 from torch_geometric.data import HeteroData
 
-from gnn.fit import hide_purchases, only, without
+from gnn.config import NetworkConfig
+from gnn.fit import fit_network, only, without
 from gnn.losses import hidden_product_loss, sampled_product_loss
 from gnn.network import BOUGHT, Relation, adjacency, as_tensor
+from gnn.pyg_lib import pyg_lib_installed
 from gnn.sampled_steps import SampledSteps
 from tests.gnn.networks import CPU, Kind, few_purchases, network_of
 
@@ -31,20 +33,22 @@ def _pairs(matrix: sparse.csr_array) -> torch.Tensor:
     return torch.from_numpy(np.stack([found.row, found.col]).astype(np.int64))
 
 
+def steps_of(
+    shop: HeteroData, num_neighbors: tuple[int, ...], *, hidden_share: float, batch_users: int, negatives: int
+) -> SampledSteps:
+    config = NetworkConfig(num_neighbors=num_neighbors, hidden_share=hidden_share, negatives=negatives)
+    return SampledSteps.over(shop, _history(shop), config=config, batch_users=batch_users, seed=0)
+
+
 @pytest.mark.parametrize("kind", ["sage", "hgt"])
 def test_with_all_neighbours_and_all_products_a_step_is_one_of_the_full_graph(shop: HeteroData, kind: Kind) -> None:
     network, history = network_of(shop, kind), _history(shop)
     num_users, num_products = history.shape
-    steps = SampledSteps.over(
-        shop,
-        history,
-        num_neighbors=(-1, -1),
-        hidden_share=0.3,
-        batch_users=num_users,
-        negatives=num_products,
-        seed=0,
-    )
-    (found,) = steps.losses(network, np.random.default_rng(4))
+    config = NetworkConfig(kind=kind, num_neighbors=(-1, -1), hidden_share=0.3, negatives=num_products)
+    steps = SampledSteps.over(shop, history, config=config, batch_users=num_users, seed=0)
+    (batch,) = steps.batches(np.random.default_rng(4))
+    found = steps.loss(network, batch)
+    assert found is not None
     # The draws of the step: an order of the users that does not matter here, then which pairs are hidden.
     rng = np.random.default_rng(4)
     rng.permutation(num_users)
@@ -81,10 +85,7 @@ def test_the_mean_over_draws_of_the_compared_sum_is_the_whole_one() -> None:
 
 
 def test_hidden_purchases_are_in_no_neighbourhood(shop: HeteroData) -> None:
-    history = _history(shop)
-    steps = SampledSteps.over(
-        shop, history, num_neighbors=(-1, -1), hidden_share=0.5, batch_users=10, negatives=5, seed=0
-    )
+    steps = steps_of(shop, (-1, -1), hidden_share=0.5, batch_users=10, negatives=5)
     users, products = (ends[:20] for ends in adjacency(shop, BOUGHT).tocoo().coords)
     batch = steps._neighbourhood(np.unique(products), hidden_users=users, hidden_products=products)
     whole = steps._neighbourhood(np.unique(products), hidden_users=users[:0], hidden_products=products[:0])
@@ -99,17 +100,17 @@ def test_hidden_purchases_are_in_no_neighbourhood(shop: HeteroData) -> None:
 
 
 def test_few_neighbours_and_products_still_learn(shop: HeteroData) -> None:
-    network, history = network_of(shop, "sage"), _history(shop)
+    network = network_of(shop, "sage")
     network.train()
-    steps = SampledSteps.over(
-        shop, history, num_neighbors=(4, 3), hidden_share=0.3, batch_users=40, negatives=20, seed=0
-    )
+    steps = steps_of(shop, (4, 3), hidden_share=0.3, batch_users=40, negatives=20)
     optimizer = torch.optim.AdamW(network.parameters(), lr=0.02)
     rng = np.random.default_rng(0)
     means = []
     for _ in range(12):
         losses = []
-        for loss in steps.losses(network, rng):
+        for batch in steps.batches(rng):
+            loss = steps.loss(network, batch)
+            assert loss is not None
             optimizer.zero_grad()
             loss.backward()  # type: ignore[no-untyped-call]
             optimizer.step()
@@ -118,8 +119,18 @@ def test_few_neighbours_and_products_still_learn(shop: HeteroData) -> None:
     assert means[-1] < 0.9 * means[0]
 
 
-def test_every_user_has_one_step(shop: HeteroData) -> None:
-    history = _history(shop)
-    steps = SampledSteps.over(shop, history, num_neighbors=(2,), hidden_share=0.9, batch_users=50, negatives=7, seed=0)
-    found = list(steps.losses(network_of(shop, "sage", layers=1), np.random.default_rng(0)))
-    assert len(found) == len(list(hide_purchases(history, share=0.9, batch_users=50, rng=np.random.default_rng(0))))
+def test_every_user_is_in_one_step_of_a_pass(shop: HeteroData) -> None:
+    steps = steps_of(shop, (2, 2), hidden_share=0.5, batch_users=50, negatives=7)
+    batches = list(steps.batches(np.random.default_rng(0)))
+    assert sorted(user for batch in batches for user in batch.users.tolist()) == list(range(steps.history.shape[0]))
+    assert all(len(np.unique(batch.drawn)) == 7 for batch in batches)
+
+
+def test_a_network_is_fitted_on_sampled_neighbourhoods_and_says_so(shop: HeteroData) -> None:
+    config = NetworkConfig(kind="sage", dimension=8, num_neighbors=(4, 3), negatives=20, max_epochs=2)
+    fitted = fit_network(shop, _history(shop), config=config, device=CPU, seed=0, epochs=2)
+    again = fit_network(shop, _history(shop), config=config, device=CPU, seed=0, epochs=2)
+    engine = "pyg-lib" if pyg_lib_installed() else "numpy"
+    assert fitted.propagated == f"over neighbourhoods sampled by {engine}, 4-3 along each edge type"
+    assert fitted.keys.shape == (shop["product"].num_nodes, 8)
+    assert np.array_equal(fitted.keys, again.keys)
