@@ -19,6 +19,9 @@ CLEAR = 2.0
 By one (the rule of Breiman et al. 1984) a search on 169 users of the planted shop kept a trend that nobody planted.
 """
 
+CLEAR_OF_BEFORE = 1.0
+"""The same for all that a search changed: settings as they come are no simpler than others, only not chosen by luck."""
+
 AnyModel = TypeVar("AnyModel", bound=Model)
 
 
@@ -29,7 +32,8 @@ def simplified(
 
     The first form is the model as it was ``before`` a search, the others are its own, one after the other. A form is
     taken if the mean of NDCG@10 falls from the model's own by less than :data:`CLEAR` standard errors of the
-    difference, user by user: of many settings that were tried, the best on a few users owe some of that to these users.
+    difference (:data:`CLEAR_OF_BEFORE` for the model before the search), user by user: of many settings that were
+    tried, the best on a few users owe some of that to these users.
     All forms are compared with the model itself, so that small losses do not add up. A model that names no forms stays
     as it is.
     """
@@ -42,16 +46,17 @@ def simplified(
 
     best, taken = numbers(model), []
 
-    def as_good(tried: Model) -> bool:
+    def as_good(tried: Model, clear: float) -> bool:
         differences = (best - numbers(tried))[~np.isnan(best)]
-        return bool(differences.mean() <= CLEAR * differences.std() / np.sqrt(len(differences)))
+        return bool(differences.mean() <= clear * differences.std() / np.sqrt(len(differences)))
 
-    if before is not None and with_settings(model, before) != model and as_good(with_settings(model, before)):
-        model = with_settings(model, before)
+    earlier = model if before is None else with_settings(model, before)
+    if earlier != model and as_good(earlier, CLEAR_OF_BEFORE):
+        model = earlier
         taken.append("what the search changed")
     for name, change in _forms(model).items():
         simpler = with_settings(model, change)
-        if simpler != model and as_good(simpler):
+        if simpler != model and as_good(simpler, CLEAR):
             model = simpler
             taken.append(name)
     return model, tuple(taken)

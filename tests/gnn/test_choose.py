@@ -125,6 +125,19 @@ def test_what_helps_stays_and_what_does_not_goes() -> None:
     assert model == Planted(useless=0.0)
 
 
+@pytest.mark.parametrize(
+    ("before", "taken_out", "model"),
+    [
+        ({"helpful": 0.0}, ("useless",), Planted(useless=0.0)),
+        ({"useless": 0.0}, ("what the search changed",), Planted(useless=0.0)),
+    ],
+)
+def test_what_a_search_changed_stays_only_if_it_is_better(
+    before: dict[str, float], taken_out: tuple[str, ...], model: Planted
+) -> None:
+    assert simplified(Planted(), past(GRAPH), content_of(GRAPH), seed=0, before=before) == (model, taken_out)
+
+
 def test_networks_are_trained_only_where_that_can_decide_something() -> None:
     task, content = past(GRAPH), content_of(GRAPH)
     small = replace(Cartograph(), edges=EdgeConfig(passes=1)).for_graph(GRAPH, timed=True)
