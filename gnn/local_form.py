@@ -208,11 +208,11 @@ def _solved(
         share = torch.from_numpy(near)
         sides[similarity.share] = sides[similarity.share] + share if similarity.share in sides else share
     factor, failed = torch.linalg.cholesky_ex(systems[:, :-1, :-1])
-    if failed.any():
-        raise InputError(SINGULAR.format(gram.ridge))
     solved = torch.cholesky_solve(torch.stack(list(sides.values()), 2), factor)
     # The part of G(i, i) that the support does not explain: the Schur complement, which is 1 / P(i, i).
     rest = systems[:, -1, -1] - (sides[""] * solved[:, :, 0]).sum(1)
+    if failed.any() or not (rest > 0).all():
+        raise InputError(SINGULAR.format(gram.ridge))
     return {share: solved[:, :, number].numpy() for number, share in enumerate(sides)}, (1.0 / rest).numpy()
 
 

@@ -178,3 +178,10 @@ def test_the_whole_model_of_a_large_shop_is_that_of_a_small_one_where_nothing_is
 def test_a_local_system_that_cannot_be_solved_is_said() -> None:
     with pytest.raises(InputError, match="ridge of -10"):
         local_form(matrix([[1, 1, 1]]), [], ridge=-10.0)
+
+
+@pytest.mark.parametrize("support", [1, 2])
+def test_a_target_that_its_support_explains_whole_is_said_as_the_exact_form_says_it(support: int) -> None:
+    # 0 and 1 have the same buyers: only the ridge tells them apart, and 32 bits lose it.
+    with pytest.raises(InputError, match="ridge of 1e-09"):
+        local_form(matrix([[1, 1, 0], [1, 1, 1], [1, 1, 1]]), [], ridge=1e-9, support=support)
