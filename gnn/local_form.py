@@ -38,6 +38,8 @@ MOST_SHARED = 1_000
 """A user or a feature of more products than this makes no support: its products are alike in next to nothing."""
 
 BLOCK_TARGETS = 64
+"""Targets whose systems are solved together at the most; fewer where the support is large."""
+
 BLOCK_ROWS = 1024
 
 SAMPLED_ROWS = 64
@@ -50,7 +52,7 @@ TOLERANCE = 1e-4
 """Of the exact rows: length of what is left over that of the right side."""
 
 NUMBERS_AT_ONCE = 16_000_000
-"""Of the exact rows that are solved together, 32 bits each."""
+"""Of what is solved together, local systems or exact rows, 32 bits each."""
 
 
 @dataclass(frozen=True)
@@ -230,8 +232,9 @@ def _supports(gram: Gram, count: int) -> Iterator[tuple[int, Int[np.ndarray, "ro
     # A ridge that is too small is said where a system cannot be solved.
     size = np.sqrt(np.maximum(gram.diagonal, np.finfo(np.float32).tiny))
     head = np.argsort(-size, kind="stable")[: 2 * count + 2]
-    for start in range(0, gram.left.shape[0], BLOCK_TARGETS):
-        stop = min(start + BLOCK_TARGETS, gram.left.shape[0])
+    at_once = max(1, min(BLOCK_TARGETS, NUMBERS_AT_ONCE // (count + 1) ** 2))
+    for start in range(0, gram.left.shape[0], at_once):
+        stop = min(start + at_once, gram.left.shape[0])
         found = sparse.csr_array(narrow[start:stop] @ across)
         if dense.shape[1]:
             rows_of_dense = dense[start:stop]

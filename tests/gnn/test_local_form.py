@@ -116,6 +116,14 @@ def test_blocks_of_targets_and_rows_are_those_of_the_whole(monkeypatch: pytest.M
     assert dense(found, part) == pytest.approx(dense(whole, whole.other_shares(0, 60)["text"])[25:50], abs=1e-5)
 
 
+def test_systems_of_a_large_support_are_few_at_a_time() -> None:
+    gram = module.Gram(*module.stacked(matrix([[1, 1] + [0] * 2998]), []), 1.0)
+    of_large, of_small = (next(module._supports(gram, count))[1] for count in (2_000, 64))
+    # 64 systems of 2,000 products would be a gigabyte.
+    assert of_large.shape == (3, 2_000)
+    assert of_small.shape == (64, 64)
+
+
 def test_what_nearly_all_share_makes_no_support_and_stays_in_the_gram_matrix(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "MOST_SHARED", 4)
     # The first user has bought all five; the others say what belongs together.
