@@ -121,9 +121,10 @@ class LocalForm:
         """How it was found and what it lost, for the log: measured when it is asked for."""
         count = min(SAMPLED_ROWS, self.num_products)
         sampled = np.sort(np.random.default_rng(0).choice(self.num_products, count, replace=False))
+        largest = min(LARGEST_OF_ROW, self.num_products - 1)
         return (
             f"local closed form, each of {self.num_products} products by the {self.support} most alike; recall of the "
-            f"cut {self.recall(sampled):.1%} (of the {LARGEST_OF_ROW} largest of {count} exact rows)"
+            f"cut {self.recall(sampled):.1%} (of the {largest} largest of {count} exact rows)"
         )
 
     def blocks(self) -> Iterator[tuple[int, sparse.csr_array]]:

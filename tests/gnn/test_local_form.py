@@ -177,8 +177,8 @@ def test_the_whole_model_of_a_large_shop_is_that_of_a_small_one_where_nothing_is
     count = len(task.products)
     assert large.way == (
         f"local closed form, each of {count} products by the {count - 1} most alike; recall of the cut 100.0% (of the "
-        f"200 largest of {count} exact rows); the network's candidates by faiss; recall 100.0% (of the 5 likeliest of "
-        f"{count} products), log p off by 0.000 on average"
+        f"{count - 1} largest of {count} exact rows); the network's candidates by faiss; recall 100.0% (of the 5 "
+        f"likeliest of {count} products), log p off by 0.000 on average"
     )
     assert large.related.matrix(count).toarray() == pytest.approx(small.related.matrix(count).toarray(), abs=5e-3)
 
