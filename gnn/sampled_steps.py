@@ -15,6 +15,7 @@ from torch_geometric.data import HeteroData
 
 from gnn.config import NetworkConfig
 from gnn.csr import CompressedGraph
+from gnn.draws import ALL
 from gnn.losses import sampled_product_loss
 from gnn.message_passing import REVERSED, MessagePassingNetwork
 from gnn.mini_batches import node_batches
@@ -68,7 +69,7 @@ class SampledSteps:
     @property
     def in_words(self) -> str:
         """Over what the steps go, for the report."""
-        counts = "-".join(str(count) for count in self.sampler.fan_outs[BOUGHT])
+        counts = "-".join("all" if count == ALL else str(count) for count in self.sampler.fan_outs[BOUGHT])
         return f"over neighbourhoods sampled by {self.sampler.ran}, {counts} along each edge type"
 
     def batches(self, rng: np.random.Generator) -> Iterator[SampledBatch]:

@@ -138,6 +138,11 @@ def test_every_user_is_in_one_step_of_a_pass(shop: HeteroData) -> None:
     assert all(len(np.unique(batch.drawn)) == 7 for batch in batches)
 
 
+def test_all_neighbours_are_called_all(shop: HeteroData) -> None:
+    steps = steps_of(shop, (-1, 3), hidden_share=0.5, batch_users=50, negatives=7)
+    assert steps.in_words.endswith(", all-3 along each edge type")
+
+
 def test_a_network_is_fitted_on_sampled_neighbourhoods_and_says_so(shop: HeteroData) -> None:
     config = NetworkConfig(kind="sage", dimension=8, num_neighbors=(4, 3), negatives=20, max_epochs=2)
     fitted = fit_network(shop, _history(shop), config=config, device=CPU, seed=0, epochs=2)
