@@ -222,8 +222,9 @@ def _solved(
 def _supports(gram: Gram, count: int) -> Iterator[tuple[int, Int[np.ndarray, "rows count"]]]:
     """Yield the first target of each block and the ``count`` products most alike to each target, sorted.
 
-    Alike is the cosine in G: its entry over the roots of both diagonals. A target with fewer gets the products of the
-    largest diagonal, the most bought ones, beside them.
+    Alike is the cosine in G, its entry over the roots of both diagonals: without what more than :data:`MOST_SHARED`
+    products share, and with dense features of the products alone that are nearest by them. A target with fewer gets the
+    products of the largest diagonal, the most bought ones, beside them.
     """
     shared = np.bincount(gram.left.indices, minlength=gram.left.shape[1]) <= MOST_SHARED
     narrow = sparse.csr_array(gram.left[:, np.flatnonzero(shared)])
