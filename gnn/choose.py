@@ -86,15 +86,16 @@ def choose_closed_form(model: Cartograph, task: Task, content: Content, *, seed:
 
     A few looks, for a shop that nobody searched the settings of; :mod:`gnn.tune` looks longer, at all of them.
     """
-    best = model.to_search
+    given = best = model.to_search
 
     def ndcg(tried: SearchedForm) -> float:
         return evaluate(tried.fit(task, content, seed=seed), task).measures[MEASURE].value
 
     tried = {"as given": ndcg(best)}
     for name, change in CHANGES.items():
-        changed = with_settings(best, change)
-        if changed != best:
+        # A value that a person gave is the only one.
+        if all(setting_of(given, each) == setting_of(SearchedForm(), each) for each in change):
+            changed = with_settings(best, change)
             tried[name] = ndcg(changed)
             best = changed if tried[name] == max(tried.values()) else best
     best, taken_out = simplified(best, task, content, seed=seed)

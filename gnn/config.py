@@ -366,9 +366,6 @@ class TrainConfig:
             moment(getattr(self.split, name), name)
 
 
-Device = Literal["cpu", "cuda"]
-
-
 def _check_sampling(config: NetworkConfig) -> None:
     counts = config.num_neighbors
     name = "network.num_neighbors"

@@ -92,7 +92,7 @@ def fit_network(
     network = make_network(data, config, device=device, seed=seed)
     bought = adjacency(data, BOUGHT)
     whole = Relation.of(bought, device)
-    sampled = _sampled_steps(data, history, config=config, seed=seed)
+    sampled = _sampled_steps(data, history, config=config)
     training = Training(
         network,
         torch.optim.AdamW(network.parameters(), lr=config.learning_rate, weight_decay=0.0),
@@ -122,15 +122,13 @@ def fit_network(
     return replace(fitted, propagated=sampled.in_words) if sampled else fitted
 
 
-def _sampled_steps(
-    data: HeteroData, history: sparse.csr_array, *, config: NetworkConfig, seed: int
-) -> SampledSteps | None:
+def _sampled_steps(data: HeteroData, history: sparse.csr_array, *, config: NetworkConfig) -> SampledSteps | None:
     """Return the steps over sampled neighbourhoods where the settings ask for them."""
     if not config.num_neighbors:
         return None
     if distributed.is_initialized():
         raise InputError("sampled neighbourhoods are learned from in one process; leave out --network.num-neighbors")
-    return SampledSteps.over(data, history, config=config, batch_users=_batch_users(history, config), seed=seed)
+    return SampledSteps.over(data, history, config=config, batch_users=_batch_users(history, config))
 
 
 def _batch_users(bought: sparse.csr_array, config: NetworkConfig) -> int:

@@ -90,6 +90,8 @@ class Likely:
         """Return how the search is made and what it loses of ``count`` products a row, for the log; it is measured."""
         if self.nearest is None:
             return "the network's candidates by all scores"
+        # faiss finds no 0 vectors; where the network proposes nothing, its log p is read all the same.
+        count = max(count, 1)
         num_products = len(self.network.keys)
         sampled = np.random.default_rng(0).choice(num_products, min(SAMPLED_ROWS, num_products), replace=False)
         exact, found = self._by_all(sampled, count), self.rows(sampled, count)

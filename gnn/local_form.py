@@ -38,6 +38,8 @@ MOST_SHARED = 1_000
 """A user or a feature of more products than this makes no support: its products are alike in next to nothing."""
 
 BLOCK_TARGETS = 64
+"""Targets whose systems are solved together at the most; fewer where the support is large."""
+
 BLOCK_ROWS = 1024
 
 SAMPLED_ROWS = 64
@@ -50,7 +52,7 @@ TOLERANCE = 1e-4
 """Of the exact rows: length of what is left over that of the right side."""
 
 NUMBERS_AT_ONCE = 16_000_000
-"""Of the exact rows that are solved together, 32 bits each."""
+"""Of what is solved together, local systems or exact rows, 32 bits each."""
 
 
 @dataclass(frozen=True)
@@ -119,9 +121,10 @@ class LocalForm:
         """How it was found and what it lost, for the log: measured when it is asked for."""
         count = min(SAMPLED_ROWS, self.num_products)
         sampled = np.sort(np.random.default_rng(0).choice(self.num_products, count, replace=False))
+        largest = min(LARGEST_OF_ROW, self.num_products - 1)
         return (
             f"local closed form, each of {self.num_products} products by the {self.support} most alike; recall of the "
-            f"cut {self.recall(sampled):.1%} (of the {LARGEST_OF_ROW} largest of {count} exact rows)"
+            f"cut {self.recall(sampled):.1%} (of the {largest} largest of {count} exact rows)"
         )
 
     def blocks(self) -> Iterator[tuple[int, sparse.csr_array]]:
@@ -208,19 +211,20 @@ def _solved(
         share = torch.from_numpy(near)
         sides[similarity.share] = sides[similarity.share] + share if similarity.share in sides else share
     factor, failed = torch.linalg.cholesky_ex(systems[:, :-1, :-1])
-    if failed.any():
-        raise InputError(SINGULAR.format(gram.ridge))
     solved = torch.cholesky_solve(torch.stack(list(sides.values()), 2), factor)
     # The part of G(i, i) that the support does not explain: the Schur complement, which is 1 / P(i, i).
     rest = systems[:, -1, -1] - (sides[""] * solved[:, :, 0]).sum(1)
+    if failed.any() or not (rest > 0).all():
+        raise InputError(SINGULAR.format(gram.ridge))
     return {share: solved[:, :, number].numpy() for number, share in enumerate(sides)}, (1.0 / rest).numpy()
 
 
 def _supports(gram: Gram, count: int) -> Iterator[tuple[int, Int[np.ndarray, "rows count"]]]:
     """Yield the first target of each block and the ``count`` products most alike to each target, sorted.
 
-    Alike is the cosine in G: its entry over the roots of both diagonals. A target with fewer gets the products of the
-    largest diagonal, the most bought ones, beside them.
+    Alike is the cosine in G, its entry over the roots of both diagonals: without what more than :data:`MOST_SHARED`
+    products share, and with dense features of the products alone that are nearest by them. A target with fewer gets the
+    products of the largest diagonal, the most bought ones, beside them.
     """
     shared = np.bincount(gram.left.indices, minlength=gram.left.shape[1]) <= MOST_SHARED
     narrow = sparse.csr_array(gram.left[:, np.flatnonzero(shared)])
@@ -230,8 +234,9 @@ def _supports(gram: Gram, count: int) -> Iterator[tuple[int, Int[np.ndarray, "ro
     # A ridge that is too small is said where a system cannot be solved.
     size = np.sqrt(np.maximum(gram.diagonal, np.finfo(np.float32).tiny))
     head = np.argsort(-size, kind="stable")[: 2 * count + 2]
-    for start in range(0, gram.left.shape[0], BLOCK_TARGETS):
-        stop = min(start + BLOCK_TARGETS, gram.left.shape[0])
+    at_once = max(1, min(BLOCK_TARGETS, NUMBERS_AT_ONCE // (count + 1) ** 2))
+    for start in range(0, gram.left.shape[0], at_once):
+        stop = min(start + at_once, gram.left.shape[0])
         found = sparse.csr_array(narrow[start:stop] @ across)
         if dense.shape[1]:
             rows_of_dense = dense[start:stop]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import cast
 
 import numpy as np
@@ -15,6 +15,7 @@ from torch_geometric.data import HeteroData
 
 from gnn.config import NetworkConfig
 from gnn.csr import CompressedGraph
+from gnn.draws import ALL
 from gnn.losses import sampled_product_loss
 from gnn.message_passing import REVERSED, MessagePassingNetwork
 from gnn.mini_batches import node_batches
@@ -24,12 +25,14 @@ from gnn.sampler import NeighbourSampler
 
 @dataclass(frozen=True)
 class SampledBatch:
-    """What is drawn for a step, beside its neighbourhoods: those are drawn by the sampler, from the step's products."""
+    """What is drawn for a step."""
 
     users: Int[np.ndarray, " users"]
     hidden: Bool[np.ndarray, " pairs"]
     """Which of the pairs of these users, in the order of the history, are hidden."""
     drawn: Int[np.ndarray, " negatives"]
+    seed: int
+    """Of its neighbourhoods: a small shop's steps have the same products, and would else have the same neighbours."""
 
 
 @dataclass(frozen=True)
@@ -38,7 +41,7 @@ class SampledSteps:
 
     data: HeteroData
     sampler: NeighbourSampler
-    """Of the graph of ``data``."""
+    """Of the graph of ``data``; each step has a seed of its own."""
 
     history: sparse.csr_array
     """The weights a(u, j), users × products; its pairs are the purchases in ``data``."""
@@ -58,16 +61,15 @@ class SampledSteps:
         *,
         config: NetworkConfig,
         batch_users: int,
-        seed: int,
     ) -> SampledSteps:
         """Return the steps over ``data`` that the settings ask for."""
-        sampler = NeighbourSampler(CompressedGraph.of(data), config.num_neighbors, seed=seed)
+        sampler = NeighbourSampler(CompressedGraph.of(data), config.num_neighbors)
         return cls(data, sampler, history, config.hidden_share, batch_users, config.negatives)
 
     @property
     def in_words(self) -> str:
         """Over what the steps go, for the report."""
-        counts = "-".join(str(count) for count in self.sampler.fan_outs[BOUGHT])
+        counts = "-".join("all" if count == ALL else str(count) for count in self.sampler.fan_outs[BOUGHT])
         return f"over neighbourhoods sampled by {self.sampler.ran}, {counts} along each edge type"
 
     def batches(self, rng: np.random.Generator) -> Iterator[SampledBatch]:
@@ -77,9 +79,8 @@ class SampledSteps:
         for start in range(0, num_users, self.batch_users):
             users = np.sort(order[start : start + self.batch_users])
             pairs = int(np.diff(self.history.indptr)[users].sum())
-            yield SampledBatch(
-                users, rng.random(pairs) < self.hidden_share, rng.permutation(num_products)[: self.negatives]
-            )
+            hidden, drawn = rng.random(pairs) < self.hidden_share, rng.permutation(num_products)[: self.negatives]
+            yield SampledBatch(users, hidden, drawn, seed=int(rng.integers(2**63)))
 
     def loss(self, network: MessagePassingNetwork, batch: SampledBatch) -> Tensor | None:
         """Return the loss of a step, None where nothing is hidden; its memory depends on the step's size alone."""
@@ -93,7 +94,9 @@ class SampledSteps:
         places = np.searchsorted(seeds, own.indices)
         pairs = torch.from_numpy(np.stack([user, places]).astype(np.int64)).to(network.identity.device)
         known, wanted = pairs[:, torch.from_numpy(~hidden)], pairs[:, torch.from_numpy(hidden)]
-        around = self._neighbourhood(seeds, hidden_users=users[user[hidden]], hidden_products=own.indices[hidden])
+        around = self._neighbourhood(
+            seeds, hidden_users=users[user[hidden]], hidden_products=own.indices[hidden], seed=batch.seed
+        )
         queries, keys = network.of_batch(around.to(network.identity.device))
         weights = sparse.csr_array(
             (own.data[~hidden], (user[~hidden], places[~hidden])), shape=(len(users), len(seeds))
@@ -114,10 +117,12 @@ class SampledSteps:
         *,
         hidden_users: Int[np.ndarray, " pairs"],
         hidden_products: Int[np.ndarray, " pairs"],
+        seed: int,
     ) -> HeteroData:
         """Return what was sampled around products, without the hidden purchases: nobody is predicted from her own."""
         nodes = ("product", torch.from_numpy(seeds.astype(np.int64)))
-        batch = next(iter(node_batches(self.data, self.sampler, seeds=nodes, batch_size=len(seeds))))
+        sampler = replace(self.sampler, seed=seed)
+        batch = next(iter(node_batches(self.data, sampler, seeds=nodes, batch_size=len(seeds))))
         num_products = self.history.shape[1]
         hidden = torch.from_numpy(hidden_users.astype(np.int64) * num_products + hidden_products)
         for edge_type in (BOUGHT, REVERSED):

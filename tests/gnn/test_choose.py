@@ -91,6 +91,13 @@ def test_content_that_outweighs_all_purchases_is_taken_out_and_a_trend_that_help
     )
 
 
+def test_a_ridge_and_a_support_that_a_person_gave_are_the_only_ones() -> None:
+    given = replace(Cartograph(), closed_form=ClosedFormConfig(ridge=7.0, support=16)).for_graph(GRAPH, timed=True)
+    found = choose_closed_form(given, past(GRAPH), content_of(GRAPH), seed=0)
+    assert list(found.tried) == ["as given", "row power 0"]
+    assert (found.model.closed_form.ridge, found.model.closed_form.support) == (7.0, 16)
+
+
 @dataclass(frozen=True)
 class Planted:
     """A model of two parts: one doubles every user's number, of the other each user has by chance."""

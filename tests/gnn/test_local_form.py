@@ -116,6 +116,14 @@ def test_blocks_of_targets_and_rows_are_those_of_the_whole(monkeypatch: pytest.M
     assert dense(found, part) == pytest.approx(dense(whole, whole.other_shares(0, 60)["text"])[25:50], abs=1e-5)
 
 
+def test_systems_of_a_large_support_are_few_at_a_time() -> None:
+    gram = module.Gram(*module.stacked(matrix([[1, 1] + [0] * 2998]), []), 1.0)
+    of_large, of_small = (next(module._supports(gram, count))[1] for count in (2_000, 64))
+    # 64 systems of 2,000 products would be a gigabyte.
+    assert of_large.shape == (3, 2_000)
+    assert of_small.shape == (64, 64)
+
+
 def test_what_nearly_all_share_makes_no_support_and_stays_in_the_gram_matrix(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "MOST_SHARED", 4)
     # The first user has bought all five; the others say what belongs together.
@@ -169,8 +177,8 @@ def test_the_whole_model_of_a_large_shop_is_that_of_a_small_one_where_nothing_is
     count = len(task.products)
     assert large.way == (
         f"local closed form, each of {count} products by the {count - 1} most alike; recall of the cut 100.0% (of the "
-        f"200 largest of {count} exact rows); the network's candidates by faiss; recall 100.0% (of the 5 likeliest of "
-        f"{count} products), log p off by 0.000 on average"
+        f"{count - 1} largest of {count} exact rows); the network's candidates by faiss; recall 100.0% (of the 5 "
+        f"likeliest of {count} products), log p off by 0.000 on average"
     )
     assert large.related.matrix(count).toarray() == pytest.approx(small.related.matrix(count).toarray(), abs=5e-3)
 
@@ -178,3 +186,10 @@ def test_the_whole_model_of_a_large_shop_is_that_of_a_small_one_where_nothing_is
 def test_a_local_system_that_cannot_be_solved_is_said() -> None:
     with pytest.raises(InputError, match="ridge of -10"):
         local_form(matrix([[1, 1, 1]]), [], ridge=-10.0)
+
+
+@pytest.mark.parametrize("support", [1, 2])
+def test_a_target_that_its_support_explains_whole_is_said_as_the_exact_form_says_it(support: int) -> None:
+    # 0 and 1 have the same buyers: only the ridge tells them apart, and 32 bits lose it.
+    with pytest.raises(InputError, match="ridge of 1e-09"):
+        local_form(matrix([[1, 1, 0], [1, 1, 1], [1, 1, 1]]), [], ridge=1e-9, support=support)

@@ -62,6 +62,11 @@ def test_the_index_finds_what_all_scores_find_with_their_probabilities() -> None
     )
 
 
+def test_a_network_that_proposes_nothing_says_how_far_its_log_p_is_off() -> None:
+    said = Likely.of(network(300), largest=100).way(0)
+    assert said.endswith("(of the 1 likeliest of 64 products), log p off by 0.000 on average")
+
+
 def test_a_narrow_search_says_what_it_loses(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "NEIGHBOURS", 4)
     monkeypatch.setattr(module, "BUILD_BREADTH", 4)

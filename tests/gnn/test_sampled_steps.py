@@ -37,7 +37,7 @@ def steps_of(
     shop: HeteroData, num_neighbors: tuple[int, ...], *, hidden_share: float, batch_users: int, negatives: int
 ) -> SampledSteps:
     config = NetworkConfig(num_neighbors=num_neighbors, hidden_share=hidden_share, negatives=negatives)
-    return SampledSteps.over(shop, _history(shop), config=config, batch_users=batch_users, seed=0)
+    return SampledSteps.over(shop, _history(shop), config=config, batch_users=batch_users)
 
 
 @pytest.mark.parametrize("kind", ["sage", "hgt"])
@@ -45,7 +45,7 @@ def test_with_all_neighbours_and_all_products_a_step_is_one_of_the_full_graph(sh
     network, history = network_of(shop, kind), _history(shop)
     num_users, num_products = history.shape
     config = NetworkConfig(kind=kind, num_neighbors=(-1, -1), hidden_share=0.3, negatives=num_products)
-    steps = SampledSteps.over(shop, history, config=config, batch_users=num_users, seed=0)
+    steps = SampledSteps.over(shop, history, config=config, batch_users=num_users)
     (batch,) = steps.batches(np.random.default_rng(4))
     found = steps.loss(network, batch)
     assert found is not None
@@ -87,8 +87,8 @@ def test_the_mean_over_draws_of_the_compared_sum_is_the_whole_one() -> None:
 def test_hidden_purchases_are_in_no_neighbourhood(shop: HeteroData) -> None:
     steps = steps_of(shop, (-1, -1), hidden_share=0.5, batch_users=10, negatives=5)
     users, products = (ends[:20] for ends in adjacency(shop, BOUGHT).tocoo().coords)
-    batch = steps._neighbourhood(np.unique(products), hidden_users=users, hidden_products=products)
-    whole = steps._neighbourhood(np.unique(products), hidden_users=users[:0], hidden_products=products[:0])
+    batch = steps._neighbourhood(np.unique(products), hidden_users=users, hidden_products=products, seed=0)
+    whole = steps._neighbourhood(np.unique(products), hidden_users=users[:0], hidden_products=products[:0], seed=0)
     hidden = set(zip(users.tolist(), products.tolist(), strict=True))
 
     def pairs(data: HeteroData) -> set[tuple[int, int]]:
@@ -97,6 +97,18 @@ def test_hidden_purchases_are_in_no_neighbourhood(shop: HeteroData) -> None:
 
     assert hidden <= pairs(whole)
     assert pairs(batch) == pairs(whole) - hidden
+
+
+def test_steps_over_all_products_of_a_small_shop_draw_other_neighbours_each_time(shop: HeteroData) -> None:
+    steps = steps_of(shop, (1, 1), hidden_share=0.5, batch_users=200, negatives=shop["product"].num_nodes)
+    rng = np.random.default_rng(0)
+    batches = [batch for _ in range(3) for batch in steps.batches(rng)]
+    none = np.zeros(0, dtype=np.int64)
+    drawn = [
+        steps._neighbourhood(np.sort(batch.drawn), hidden_users=none, hidden_products=none, seed=batch.seed)
+        for batch in batches
+    ]
+    assert len({tuple(around["user"].n_id.tolist()) for around in drawn}) == len(batches)
 
 
 def test_few_neighbours_and_products_still_learn(shop: HeteroData) -> None:
@@ -124,6 +136,11 @@ def test_every_user_is_in_one_step_of_a_pass(shop: HeteroData) -> None:
     batches = list(steps.batches(np.random.default_rng(0)))
     assert sorted(user for batch in batches for user in batch.users.tolist()) == list(range(steps.history.shape[0]))
     assert all(len(np.unique(batch.drawn)) == 7 for batch in batches)
+
+
+def test_all_neighbours_are_called_all(shop: HeteroData) -> None:
+    steps = steps_of(shop, (-1, 3), hidden_share=0.5, batch_users=50, negatives=7)
+    assert steps.in_words.endswith(", all-3 along each edge type")
 
 
 def test_a_network_is_fitted_on_sampled_neighbourhoods_and_says_so(shop: HeteroData) -> None:
