@@ -74,6 +74,8 @@ def write_large_shop(config: LargeShopConfig) -> None:
             f"{config.users} users, {config.products} products and {config.purchases} purchases make no shop; "
             "give at least 1, 2 and 1"
         )
+    if config.seed < 0:
+        raise InputError(f"the seed is {config.seed}; give 0 or more")
     rng = np.random.default_rng(config.seed)
     folder = Path(config.folder)
     folder.mkdir(parents=True, exist_ok=True)

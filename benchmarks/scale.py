@@ -95,6 +95,8 @@ def _measured(name: str, module: str, *arguments: str) -> Step:
 
 def scale(config: ScaleConfig) -> None:
     """Print the table."""
+    if not config.sizes or min(config.sizes) <= 0:
+        raise InputError(f"sizes are {config.sizes}; give one or more numbers above 0")
     lines = {millions: run_line(config, millions=millions) for millions in config.sizes}
     first = min(lines)
     print("\n| purchases | step | s | peak MB | s a million | times that of the smallest shop | MB a million |")
