@@ -196,6 +196,7 @@ def memory_row(config: ExportSpeed) -> str:
         given = Path(folder) / "purchases.parquet"
         planted(config).write_parquet(given)
         words = ["--users", str(config.users), "--products", str(config.products), "--given", str(given)]
+        words += ["--seed", str(config.seed)]
         command = [sys.executable, "-m", "benchmarks.export_speed", *words]
         return subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout.strip()
 

@@ -33,9 +33,12 @@ from gnn.related import Base, entries, largest_entries, related_edges
 from gnn.searched_form import trend_of
 from gnn.similarity import centred
 from gnn.task import weigh
-from loaders.errors import run_command
+from loaders.errors import InputError, run_command
 
 Result = TypeVar("Result")
+
+LEAST_PRODUCTS = 1_000
+"""Of a made-up shop: it has groups of 200."""
 
 WIDTH = 384
 """Numbers of a text vector, as MiniLM's."""
@@ -175,6 +178,9 @@ def timed(work: Callable[[], Result]) -> tuple[Result, str]:
 
 def main(config: LocalFormBenchmark) -> None:
     """Measure and print."""
+    few = [each for each in config.products if each < LEAST_PRODUCTS]
+    if few:
+        raise InputError(f"{few[0]} products make no large shop; give {LEAST_PRODUCTS} or more")
     if config.shop:
         print("| closed form | NDCG@10 % on validation | of the 200 largest of an exact row | seconds |")
         print("|---|---:|---:|---:|")

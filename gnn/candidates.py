@@ -10,6 +10,7 @@ from jaxtyping import Float, Int
 from scipy import sparse
 from tqdm import tqdm
 
+from gnn.co_purchase import Together
 from gnn.likeliest import Likely
 from gnn.related import Base, Rows, entries, largest_entries
 from gnn.similarity import alike
@@ -88,14 +89,14 @@ def gather_candidates(  # noqa: PLR0913
     with tqdm(total=base.num_products, desc="candidates", unit="product", disable=None) as progress:
         for start, plain in base.blocks():
             stop = start + plain.shape[0]
-            next_of = likely.rows(np.arange(start, stop), by_base + by_network + 1)
+            next_of = likely.rows(np.arange(start, stop), searched(by_base, by_network))
             place, target, by = _chosen(
                 plain, next_of.best, start=start, by_base=by_base, by_network=by_network, own=own
             )
             source = start + place
             rows, both, shared = (
                 entries(matrix, place, target)
-                for matrix in (plain, together.rows(start, stop, like=plain), walking.rows(start, stop, like=plain))
+                for matrix in (plain, *(_as_rows_of(plain, each.rows(start, stop)) for each in (together, walking)))
             )
             walk = shared / np.maximum(buyers[source], 1)
             score, near = likely.edges(source, target)
@@ -137,6 +138,11 @@ def gather_candidates(  # noqa: PLR0913
     return _joined(blocks)
 
 
+def searched(by_base: int, by_network: int) -> int:
+    """Return how many likeliest products leave ``by_network`` without the closed form's and the product itself."""
+    return by_base + by_network + 1
+
+
 def with_feature(candidates: Candidates, name: str, base: Base | None) -> Candidates:
     """Return the candidates with one more feature: what ``base`` gives each edge, 0 where there is none."""
     values = np.zeros(len(candidates.target), dtype=np.float32)
@@ -147,26 +153,9 @@ def with_feature(candidates: Candidates, name: str, base: Base | None) -> Candid
     return replace(candidates, features=features, names=(*candidates.names, name))
 
 
-@dataclass(frozen=True)
-class Together:
-    """XᵀX, of which some rows are made at a time."""
-
-    by_user: sparse.csr_array
-    by_product: sparse.csr_array
-
-    @classmethod
-    def of(cls, bought: sparse.csr_array) -> Together:
-        """Return it for X, users × products."""
-        by_user = bought.astype(np.float32)
-        return cls(by_user, sparse.csr_array(by_user.T))
-
-    def rows(self, start: int, stop: int, *, like: Rows) -> Rows:
-        """Return these rows, sparse if the rows of B (``like``) are: then the shop is large."""
-        rows = sparse.csr_array(self.by_product[start:stop] @ self.by_user)
-        if isinstance(like, np.ndarray):
-            return rows.toarray()
-        rows.sort_indices()
-        return rows
+def _as_rows_of(base_rows: Rows, rows: sparse.csr_array) -> Rows:
+    """Return ``rows`` sparse if those of B are: then the shop is large."""
+    return rows.toarray() if isinstance(base_rows, np.ndarray) else rows
 
 
 def _chosen(

@@ -11,7 +11,7 @@ from jaxtyping import Float, Int
 from scipy import sparse
 
 from gnn.base import fit_base, fit_content
-from gnn.candidates import Candidates, gather_candidates, with_feature
+from gnn.candidates import Candidates, gather_candidates, searched, with_feature
 from gnn.checkpoint import Checkpoint, Checkpoints
 from gnn.config import ClosedFormConfig, EdgeConfig, HistoryConfig, NetworkConfig, RelatedConfig, TrainConfig
 from gnn.edges import FittedEdges, fit_edges, largest_edges, reweighed, without_factor
@@ -153,7 +153,7 @@ class Cartograph:
 
         hidden = hide(task, share=self.edges.hidden_share, seed=seed, cold_share=self._cold_share(task))
         network = self._network(hidden, content, seed=seed, epochs=None, checkpoint=kept("network on a part", self))
-        learned_from, _ = self._candidates(hidden, content, network)
+        learned_from, _ = self._candidates(hidden, content, network, to_say=False)
         epochs = max(network.epochs, 1)
         network = self._network(task, content, seed=seed, epochs=epochs, checkpoint=kept("network on all", self))
         candidates, base_way = self._candidates(task, content, network)
@@ -210,7 +210,10 @@ class Cartograph:
             checkpoint=checkpoint,
         )
 
-    def _candidates(self, task: Task, content: Content, network: FittedNetwork) -> tuple[Candidates, str]:
+    def _candidates(
+        self, task: Task, content: Content, network: FittedNetwork, *, to_say: bool = True
+    ) -> tuple[Candidates, str]:
+        """Return the candidates, and how they were found if that is to be said: it is measured, which takes time."""
         features = content.features(task)
         base = fit_base(task, features, self.closed_form, times_known=content.times_known)
         rising = trend_of(task, content, self.related)
@@ -227,7 +230,8 @@ class Cartograph:
             by_base=self.edges.by_base,
             by_network=self.edges.by_network,
         )
-        way = f"{base.way}; {likely.way(self.edges.by_network)}"
+        width = searched(self.edges.by_base, self.edges.by_network)
+        way = f"{base.way}; {likely.way(self.edges.by_network, width)}" if to_say else ""
         del base
         content_alone = fit_content(task, features, self.closed_form, times_known=content.times_known)
         return with_feature(candidates, "content alone", content_alone), way

@@ -14,7 +14,7 @@ from gnn.evaluate import evaluate
 from gnn.measured import MEASURE, Lists, measure_lists, recall_of
 from gnn.metrics import PerUser
 from gnn.model import Content
-from gnn.searched_form import SearchedForm
+from gnn.searched_form import SMALL_SUPPORT, SearchedForm
 from gnn.simplify import simplified
 from gnn.task import Task
 from gnn.tuned import NetworksFound, Settings, setting_of, with_settings
@@ -22,7 +22,7 @@ from gnn.tuned import NetworksFound, Settings, setting_of, with_settings
 CHANGES: Mapping[str, Settings] = {
     "ridge 20": {"closed_form.ridge": 20.0},
     "row power 0": {"closed_form.row_power": 0.0},
-    "support 64": {"closed_form.support": 64},
+    f"support {SMALL_SUPPORT}": {"closed_form.support": SMALL_SUPPORT},
 }
 """What is tried → the settings that it changes."""
 

@@ -13,6 +13,26 @@ BLOCK_PRODUCTS = 1024
 
 
 @dataclass(frozen=True)
+class Together:
+    """XᵀX, how many bought both, of which some rows are made at a time."""
+
+    by_user: sparse.csr_array
+    by_product: sparse.csr_array
+
+    @classmethod
+    def of(cls, bought: sparse.csr_array) -> Together:
+        """Return it for X, users × products."""
+        by_user = bought.astype(np.float32)
+        return cls(by_user, sparse.csr_array(by_user.T))
+
+    def rows(self, start: int, stop: int) -> sparse.csr_array:
+        """Return these rows, their columns sorted."""
+        rows = sparse.csr_array(self.by_product[start:stop] @ self.by_user)
+        rows.sort_indices()
+        return rows
+
+
+@dataclass(frozen=True)
 class CoPurchase:
     """B(j, i) = |both| / (sqrt(|j| · |i|) + shrink), its diagonal 0; all of it is the share ``bought``."""
 
@@ -39,9 +59,9 @@ class CoPurchase:
     def blocks(self) -> Iterator[tuple[int, Float[np.ndarray, "rows products"]]]:
         """Yield the first row of each block and its rows of B."""
         root = np.sqrt(np.asarray(self.bought.sum(0), dtype=np.float32).ravel())
-        buyers, by_user = sparse.csr_array(self.bought.T.astype(np.float32)), self.bought.astype(np.float32)
+        together = Together.of(self.bought)
         for start in range(0, self.num_products, BLOCK_PRODUCTS):
-            both = (buyers[start : start + BLOCK_PRODUCTS] @ by_user).toarray()
+            both = together.rows(start, min(start + BLOCK_PRODUCTS, self.num_products)).toarray()
             rows = both / (root[start : start + len(both), None] * root[None] + np.float32(self.shrink))
             rows[np.arange(len(rows)), start + np.arange(len(rows))] = 0.0
             yield start, rows

@@ -11,7 +11,6 @@ import numpy as np
 import torch
 from jaxtyping import Bool, Float, Int
 from scipy import sparse
-from scipy.special import log_softmax
 from torch import Tensor, distributed
 from torch_geometric.data import HeteroData
 from tqdm import tqdm
@@ -49,20 +48,6 @@ class FittedNetwork:
         """What the network adds to every score of a product."""
         popularity: np.ndarray = self.weights["popularity"].numpy()
         return popularity
-
-    def cosines(self, start: int, stop: int) -> Float[np.ndarray, "rows products"]:
-        """Return cos(q_j, k_i) of these rows j with every product i."""
-        queries = self.queries[start:stop]
-        length = np.linalg.norm(queries, axis=1, keepdims=True)
-        near: np.ndarray = (queries / np.where(length > 0, length, 1.0)) @ self.keys.T
-        return near
-
-    def log_probabilities(self, start: int, stop: int) -> Float[np.ndarray, "rows products"]:
-        """Return log p(i | j): what the network expects next of somebody who only bought j."""
-        likelihood: np.ndarray = log_softmax(
-            self.cosines(start, stop) / np.float32(self.temperature) + self.popularity, axis=1
-        )
-        return likelihood
 
 
 LEAST_STEPS = 8

@@ -86,16 +86,19 @@ class Likely:
         near = alike(self.directions, source, target, of_target=self.network.keys)
         return near / np.float32(self.network.temperature) + self.network.popularity[target], near
 
-    def way(self, count: int) -> str:
-        """Return how the search is made and what it loses of ``count`` products a row, for the log; it is measured."""
+    def way(self, count: int, searched: int | None = None) -> str:
+        """Return how the search is made and what it loses of ``count`` products a row, for the log; it is measured.
+
+        ``searched`` are the products that are asked for, if they are more: a wider search finds more.
+        """
         if self.nearest is None:
             return "the network's candidates by all scores"
         # faiss finds no 0 vectors; where the network proposes nothing, its log p is read all the same.
         count = max(count, 1)
         num_products = len(self.network.keys)
         sampled = np.random.default_rng(0).choice(num_products, min(SAMPLED_ROWS, num_products), replace=False)
-        exact, found = self._by_all(sampled, count), self.rows(sampled, count)
-        pairs = zip(exact.best, found.best, strict=True)
+        exact, found = self._by_all(sampled, count), self.rows(sampled, max(count, searched or 0))
+        pairs = zip(exact.best, found.best[:, :count], strict=True)
         recall = np.mean([np.isin(all_of, some).mean() for all_of, some in pairs])
         off = np.abs(exact.log_total - found.log_total).mean()
         return (

@@ -23,7 +23,8 @@ WEIGHT = Range(LEAST_WEIGHT, 5.0, log=True)
 SUPPORTS = (0, 32, 64, 128, 256)
 """Products that each product is predicted from; 0 is all of them."""
 
-FEW = 64
+SMALL_SUPPORT = 64
+"""What a look at a small support looks at first."""
 
 MUCH_CONTENT = {
     "closed_form.brand": 0.2,
@@ -88,9 +89,9 @@ class SearchedForm:
         alone = dict.fromkeys(weights, WEIGHT.low)
         much = {name: MUCH_CONTENT.get(name, MUCH_OF_A_LINK) for name in weights}
         return (
-            {"closed_form.support": FEW},
+            {"closed_form.support": SMALL_SUPPORT},
             {**alone, "closed_form.ridge": 20.0, "closed_form.row_power": 0.0},
-            {**much, "closed_form.ridge": 25.0, "closed_form.row_power": 0.25, "closed_form.support": FEW},
+            {**much, "closed_form.ridge": 25.0, "closed_form.row_power": 0.25, "closed_form.support": SMALL_SUPPORT},
         )
 
     @property

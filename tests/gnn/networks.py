@@ -6,10 +6,11 @@ from typing import Literal
 
 import numpy as np
 import torch
+from scipy.special import log_softmax
 from torch_geometric.data import HeteroData
 
 from gnn.config import NetworkConfig
-from gnn.fit import make_network
+from gnn.fit import FittedNetwork, make_network
 from gnn.hetero import hetero_data
 from gnn.message_passing import MessagePassingNetwork
 from loaders.synthetic import synthetic_shop
@@ -38,3 +39,17 @@ def few_purchases() -> HeteroData:
     # The last product has no edges of users.
     past = graph.bought.gather_every(40)
     return hetero_data(graph, past=past, products=np.arange(len(graph.products)), text=text)
+
+
+def cosines_of(network: FittedNetwork) -> np.ndarray:
+    """Return cos(q_j, k_i) of all rows j with every product i, plainly."""
+    length = np.linalg.norm(network.queries, axis=1, keepdims=True)
+    return (network.queries / np.where(length > 0, length, 1.0)) @ network.keys.T
+
+
+def log_probabilities_of(network: FittedNetwork) -> np.ndarray:
+    """Return log p(i | j) of all products: what the network expects next of somebody who only bought j."""
+    likelihood: np.ndarray = log_softmax(
+        cosines_of(network) / np.float32(network.temperature) + network.popularity, axis=1
+    )
+    return likelihood

@@ -15,6 +15,7 @@ from gnn.closed_form import ClosedForm, Similarity, closed_form
 from gnn.fit import FittedNetwork
 from gnn.likeliest import Likely
 from gnn.local_form import local_form
+from tests.gnn.networks import log_probabilities_of
 from tests.gnn.shops import histories
 
 
@@ -59,7 +60,7 @@ def test_the_largest_entries_come_first_and_the_network_proposes_of_the_rest(
     num_products = bought.shape[1]
     plain = base.rows(0, num_products)
     weights = plain * factor.astype(np.float32)
-    likely = network.log_probabilities(0, num_products)
+    likely = log_probabilities_of(network)
     for product in range(num_products):
         edges = slice(found.first[product], found.first[product + 1])
         target, by = found.target[edges], found.proposed_by[edges]

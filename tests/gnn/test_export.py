@@ -20,16 +20,15 @@ from polars.testing import assert_frame_equal
 import gnn.diff
 import gnn.export
 import gnn.verify
-from gnn.config import TrainConfig
 from gnn.export import ExportConfig, export_run
 from gnn.program import program_commit, program_versions
 from gnn.read_delivery import AGAIN, delivered_edges
 from gnn.run import RunFolder
-from gnn.train import train
 from kg.schema import SHARES
 from kg.store import GraphStore, open_store
 from loaders.errors import InputError, run_command
 from tests.gnn.test_bad_input import limit, refused, run
+from tests.gnn.trained import trained
 
 ROOT = Path(__file__).parents[2]
 K = 8
@@ -38,10 +37,7 @@ K = 8
 @pytest.fixture(scope="module")
 def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Return the folder of a training without networks."""
-    folder = tmp_path_factory.mktemp("export")
-    places = {"runs": str(folder / "runs"), "store": f"ladybug:{folder / 's.lbug'}", "cache": str(folder / "text")}
-    train(TrainConfig(shop="synthetic", networks="never", k=K, **places))
-    return folder
+    return trained(tmp_path_factory.mktemp("export"), k=K)
 
 
 def run_of(place: Path) -> RunFolder:

@@ -23,6 +23,7 @@ from gnn.run import RunFolder
 from gnn.train import train
 from kg.store import open_store
 from loaders.errors import run_command
+from tests.gnn.networks import cosines_of, log_probabilities_of
 
 Command = Callable[..., tuple[int, str, str]]
 
@@ -99,12 +100,12 @@ def test_every_proposers_edges_are_the_models_and_their_parts_add_up(place: Path
         assert gate.weight == pytest.approx(edge.weight, rel=1e-4)
         assert gate.proposed_by == ("network" if edge.network else "closed form")
         source, target = ids.index(edge.source), ids.index(edge.target)
-        assert split.cosine == pytest.approx(fitted.cosines(source, source + 1)[0, target], abs=1e-5)
+        assert split.cosine == pytest.approx(cosines_of(fitted)[source, target], abs=1e-5)
         assert {feature.name: feature.value for feature in gate.features}["near"] == pytest.approx(
             split.cosine, abs=1e-4
         )
         if edge.network:
-            likely = fitted.log_probabilities(source, source + 1)[0, target]
+            likely = log_probabilities_of(fitted)[source, target]
             assert gate.start == pytest.approx(np.exp(likely), rel=1e-4)
             assert split.scaled == (split.cosine >= LEAST_COSINE)
         assert split.total == (edge.network if split.scaled else split.cosine)

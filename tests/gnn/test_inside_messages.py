@@ -23,7 +23,7 @@ from gnn.inside_messages import (
 )
 from gnn.message_passing import MessagePassingNetwork, edge_pairs
 from gnn.network import BOUGHT, Relation, adjacency
-from tests.gnn.networks import CPU, Kind, few_purchases, network_of
+from tests.gnn.networks import CPU, Kind, cosines_of, few_purchases, network_of
 
 
 def around_of(data: HeteroData, products: tuple[int, int], *, hops: int) -> Neighbourhood:
@@ -59,7 +59,7 @@ def test_the_cosine_in_the_neighbourhood_is_that_of_the_whole_graph(shop: Hetero
         around = around_of(shop, (source, target), hops=2)
         assert len(around.nodes["user"]) < shop["user"].num_nodes
         cosine = PairNetwork(network, around)(start_vectors(network, around), around.edges)
-        assert cosine.item() == pytest.approx(fitted.cosines(source, source + 1)[0, target], abs=1e-5)
+        assert cosine.item() == pytest.approx(cosines_of(fitted)[source, target], abs=1e-5)
 
 
 def test_a_neighbourhood_by_hand() -> None:

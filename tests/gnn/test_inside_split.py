@@ -14,6 +14,7 @@ from scipy import sparse
 from gnn.fit import _fitted
 from gnn.inside_split import LEAST_COSINE, LinearParts, linear_parts
 from gnn.network import ITSELF, QueryKeyNetwork, Relation
+from tests.gnn.networks import cosines_of
 from tests.gnn.shops import histories, matrix
 from tests.gnn.test_network import CPU, network
 
@@ -79,7 +80,7 @@ def test_all_pairs_split_into_the_trained_forms_cosines(bought: sparse.csr_array
             weights.copy_(torch.randn(weights.shape, generator=rng))
     whole = Relation.of(bought, CPU)
     parts = linear_parts(net, whole, rows=torch.arange(num_products))
-    cosines = _fitted(net, whole, epochs=1).cosines(0, num_products)
+    cosines = cosines_of(_fitted(net, whole, epochs=1))
     for source in range(num_products):
         for target in range(num_products):
             split = parts.split(source, target, share=0.3)

@@ -16,14 +16,13 @@ import polars as pl
 import pytest
 
 from gnn.columns import Kind
-from gnn.config import TrainConfig
 from gnn.export import ExportConfig, export_run, main
 from gnn.ray_engine import RayEngine
 from gnn.run import RunFolder
 from gnn.shard_files import ShardFormat
 from gnn.shard_work import Shard, Work
-from gnn.train import train
 from loaders.errors import InputError
+from tests.gnn.trained import trained
 
 ROOT = Path(__file__).parents[2]
 K = 8
@@ -32,10 +31,7 @@ K = 8
 @pytest.fixture(scope="module")
 def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Return the folder of a training without networks."""
-    folder = tmp_path_factory.mktemp("ray")
-    places = {"runs": str(folder / "runs"), "store": f"ladybug:{folder / 's.lbug'}", "cache": str(folder / "text")}
-    train(TrainConfig(shop="synthetic", networks="never", k=K, **places))
-    return folder
+    return trained(tmp_path_factory.mktemp("ray"), k=K)
 
 
 @pytest.fixture(scope="module")
