@@ -1,4 +1,4 @@
-"""The co-purchase cosine (ItemKNN): the plainest product-product weights."""
+"""Counts how many users bought both of two products, and makes the co-purchase cosine (ItemKNN) of that."""
 
 from __future__ import annotations
 

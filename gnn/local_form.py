@@ -1,4 +1,4 @@
-"""The closed form of a shop too large for one: each product is predicted from its support, those most alike to it.
+"""The local closed form: each product is predicted from its support, those most alike to it, so no shop is too large.
 
 Of the Gram matrix G of :mod:`gnn.closed_form` only small parts are made. Let J be the support of product i. The closed
 form over J and i alone, P being the inverse of G there, has in its column i
