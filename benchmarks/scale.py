@@ -1,11 +1,13 @@
 """Runs the whole line on made-up shops of growing size: seconds and peak memory of each step, and of each purchase.
 
 ``python -m benchmarks.scale --sizes 1 5 20``: millions of purchases, a twentieth as many users, a hundredth as many
-products.
+products. The closed form has the same settings and support everywhere, so that no size is searched longer or solved in
+another way.
 """
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
@@ -16,6 +18,8 @@ from pathlib import Path
 import tyro
 
 from loaders.errors import InputError, run_command
+
+SETTINGS = {"closed_form.support": 64, "closed_form.ridge": 20.0, "closed_form.row_power": 0.0}
 
 
 @dataclass(frozen=True)
@@ -34,8 +38,11 @@ class ScaleConfig:
     products_per_purchase: float = 0.01
     """Products for each purchase."""
 
-    train: tuple[str, ...] = ("--networks", "never", "--k", "100")
-    """Arguments of gnn.train."""
+    train: tuple[str, ...] = ("--networks", "never", "--k", "10")
+    """Arguments of gnn.train, which writes that many recommendations a user to the graph too."""
+
+    k: int = 100
+    """Products of each user in the export."""
 
     seed: int = 0
     """Of the shops."""
@@ -63,6 +70,8 @@ def run_line(config: ScaleConfig, *, millions: float) -> list[Step]:
     }
     arguments = [each for name, value in size.items() for each in (f"--{name}", str(value))]
     run = ("--runs", f"{folder}/runs", "--run", "large")
+    (folder / "tuned").mkdir(parents=True, exist_ok=True)
+    (folder / "tuned" / "tuned.json").write_text(json.dumps({"closed form": {"settings": SETTINGS}}), encoding="utf-8")
     return [
         _measured("make the shop", "benchmarks.large_shop", "--folder", shop, *arguments),
         _measured("load", "kg.load", "--shop", shop, "--store", store),
@@ -75,9 +84,12 @@ def run_line(config: ScaleConfig, *, millions: float) -> list[Step]:
             store,
             *run,
             "--overwrite",
+            "--tuned",
+            f"{folder}/tuned",
             *config.train,
         ),
-        _measured("export again", "gnn.export", *run, "--k", "100", "--out", f"{folder}/export"),
+        _measured("one epoch with the sampler", "benchmarks.sampled_training", "--store", store),
+        _measured("export", "gnn.export", *run, "--k", str(config.k), "--out", f"{folder}/export", "--no-to-graph"),
     ]
 
 

@@ -58,6 +58,10 @@ class FittedCartograph:
         """Return Σ a(u, j) R(j, i); a product that no edge leads to has no score."""
         return self._recommender.scores(users)
 
+    def sums(self, users: Int[np.ndarray, " users"]) -> sparse.csr_array:
+        """Return the same, sparse."""
+        return self._recommender.sums(users)
+
 
 @dataclass(frozen=True)
 class Cartograph:

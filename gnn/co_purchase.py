@@ -11,6 +11,9 @@ from scipy import sparse
 
 BLOCK_PRODUCTS = 1024
 
+SHORT = 0.1
+"""Part of the products up to which a row is quicker cut when it is sparse."""
+
 
 @dataclass(frozen=True)
 class Together:
@@ -56,15 +59,16 @@ class CoPurchase:
         """Return ones: B is symmetric."""
         return np.ones(self.num_products, dtype=np.float32)
 
-    def blocks(self) -> Iterator[tuple[int, Float[np.ndarray, "rows products"]]]:
-        """Yield the first row of each block and its rows of B."""
+    def blocks(self) -> Iterator[tuple[int, Float[np.ndarray, "rows products"] | sparse.csr_array]]:
+        """Yield the first row of each block and its rows of B, sparse where they are short, as in a large shop."""
         root = np.sqrt(np.asarray(self.bought.sum(0), dtype=np.float32).ravel())
         together = Together.of(self.bought)
         for start in range(0, self.num_products, BLOCK_PRODUCTS):
-            both = together.rows(start, min(start + BLOCK_PRODUCTS, self.num_products)).toarray()
-            rows = both / (root[start : start + len(both), None] * root[None] + np.float32(self.shrink))
-            rows[np.arange(len(rows)), start + np.arange(len(rows))] = 0.0
-            yield start, rows
+            rows = together.rows(start, min(start + BLOCK_PRODUCTS, self.num_products))
+            source = start + np.repeat(np.arange(rows.shape[0]), np.diff(rows.indptr))
+            rows.data /= root[source] * root[rows.indices] + np.float32(self.shrink)
+            rows.data[source == rows.indices] = 0.0
+            yield start, rows if rows.nnz < SHORT * rows.shape[0] * rows.shape[1] else rows.toarray()
 
     def other_shares(
         self,

@@ -12,7 +12,7 @@ from scipy import sparse
 
 from gnn.history import Weighing, binary, history_weights
 from gnn.ranking import Recommender
-from gnn.task import Task
+from gnn.task import Task, only_rows
 from loaders.errors import InputError
 
 
@@ -94,7 +94,7 @@ def cold_users(
         .unique(["user", "product"], keep="first", maintain_order=True)
         .with_columns(place=pl.int_range(pl.len()).over("user"))
     )
-    later = _rows(task.relevant, users)
+    later = only_rows(task.relevant, users)
     tasks = {}
     for count in shown:
         kept = first.filter(pl.col("place") < count).select(task.known.columns)
@@ -123,13 +123,6 @@ def _pairs(bought: pl.DataFrame, task: Task) -> sparse.csr_array:
 def _columns(matrix: sparse.csr_array, kept: Bool[np.ndarray, " products"]) -> sparse.csr_array:
     """Return the same matrix, empty outside the columns that are kept."""
     return _stored(matrix @ sparse.diags_array(kept.astype(np.float64)))
-
-
-def _rows(matrix: sparse.csr_array, users: Int[np.ndarray, " kept"]) -> sparse.csr_array:
-    """Return the same matrix, empty outside the rows of ``users``."""
-    kept = np.zeros(matrix.shape[0])
-    kept[users] = 1.0
-    return _stored(sparse.diags_array(kept) @ matrix)
 
 
 def _union(one: sparse.csr_array, other: sparse.csr_array) -> sparse.csr_array:

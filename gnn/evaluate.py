@@ -62,8 +62,12 @@ class EvaluateConfig:
 
 def evaluate(recommender: Recommender, task: Task) -> Row:
     """Return the measures of one recommender by full ranking over all products of the task."""
-    ranked = rank(recommender, seen=task.seen, k=max(CUTOFFS))
-    return Row(recommender=recommender.name, measures=measure(ranked.products, task.relevant, cutoffs=CUTOFFS))
+    users = task.measured
+    # Nothing is measured of a user who has nothing to find.
+    users = users[np.diff(task.relevant.indptr)[users] > 0]
+    ranked = rank(recommender, seen=task.seen, k=max(CUTOFFS), users=users)
+    measures = measure(ranked.products[users], task.relevant[users], cutoffs=CUTOFFS)
+    return Row(recommender=recommender.name, measures=measures)
 
 
 def evaluate_all(

@@ -14,7 +14,7 @@ from gnn.metrics import Mean, PerUser, mean, per_user
 from gnn.model import Content, Model
 from gnn.ranking import Ranked, Recommender, rank
 from gnn.slices import BUYER_SLICES, by_purchases, recall_by_buyers
-from gnn.task import Task
+from gnn.task import Task, only_rows
 
 K = 10
 """Length of the lists."""
@@ -108,13 +108,15 @@ def fit_costed(model: Model, task: Task, content: Content, *, seed: int) -> tupl
 
 def measure_lists(recommender: Recommender, task: Task) -> Lists:
     """Return the lists by full ranking over all products of the task, and their numbers."""
-    ranked = rank(recommender, seen=task.seen, k=K)
-    bought = task.bought
-    slices = recall_by_buyers(ranked.products, task.relevant, bought=bought, k=K)
+    users = task.measured
+    ranked, relevant, bought = rank(recommender, seen=task.seen, k=K, users=users), task.relevant, task.bought
+    if len(users) < len(ranked.products):
+        relevant = only_rows(relevant, users)
+    slices = recall_by_buyers(ranked.products, relevant, bought=bought, k=K)
     return Lists(
         ranked=ranked,
         per_user={
-            **per_user(ranked.products, task.relevant, cutoffs=(K,)),
+            **per_user(ranked.products, relevant, cutoffs=(K,)),
             **per_list(ranked.products, bought, cutoffs=(K,)),
             **{recall_of(name): each.per_user for name, each in slices.items()},
         },

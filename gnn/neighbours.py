@@ -12,6 +12,7 @@ from scipy import sparse
 from gnn.co_purchase import BLOCK_PRODUCTS, CoPurchase
 from gnn.model import Content, Range, Space
 from gnn.ranking import Recommender, RelatedRecommender
+from gnn.related import Rows, entries, largest_entries
 from gnn.task import Task
 
 NEIGHBOURS = Range(20.0, 2000.0, log=True, whole=True)
@@ -91,14 +92,11 @@ def walk_blocks(
         yield start, rows
 
 
-def nearest(blocks: Iterable[tuple[int, Float[np.ndarray, "rows products"]]], *, neighbours: int) -> sparse.csr_array:
-    """Return the ``neighbours`` largest of each row that are above 0, products × products."""
+def nearest(blocks: Iterable[tuple[int, Rows]], *, neighbours: int) -> sparse.csr_array:
+    """Return the ``neighbours`` largest of each row, none of which may be below 0, products × products."""
     parts = []
     for _, rows in blocks:
-        keep = min(neighbours, rows.shape[1])
-        columns = np.sort(np.argpartition(-rows, keep - 1, axis=1)[:, :keep], axis=1)
-        values = np.take_along_axis(rows, columns, axis=1)
-        kept = values > 0
-        ends = np.concatenate([[0], np.cumsum(kept.sum(1))])
-        parts.append(sparse.csr_array((values[kept].astype(np.float64), columns[kept], ends), shape=rows.shape))
+        place, column = largest_entries(rows, neighbours)
+        values = entries(rows, place, column).astype(np.float64)
+        parts.append(sparse.csr_array((values, (place, column)), shape=rows.shape))
     return sparse.csr_array(sparse.vstack(parts, format="csr"))

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-import numpy as np
 from scipy import sparse
 
 from gnn.calibration import Calibration, Reliability, fit_calibration, listed_pairs, reliability
-from gnn.ranking import BLOCK_USERS, Ranked, Recommender, best_products, unseen_scores
-from gnn.task import Task
+from gnn.ranking import Ranked, Recommender, rank
+from gnn.task import Task, evenly_spaced
 
 MOST_USERS = 20_000
 """Of more users only so many, evenly spaced, have their lists looked at."""
@@ -57,14 +56,7 @@ def learn_probabilities(
 
 def _lists(task: Task, recommender: Recommender, *, k: int) -> tuple[Ranked, sparse.csr_array]:
     """Return the lists of evenly spaced users, and what those users bought later."""
-    num_users = task.history.shape[0]
-    users = np.unique(np.linspace(0, num_users - 1, min(num_users, MOST_USERS)).round().astype(np.int64))
-    blocks = [
-        best_products(unseen_scores(recommender, block, seen=task.seen), k=k)
-        for block in np.array_split(users, max(len(users) // BLOCK_USERS, 1))
-    ]
-    ranked = Ranked(
-        products=np.concatenate([block.products for block in blocks]),
-        scores=np.concatenate([block.scores for block in blocks]),
-    )
-    return ranked, task.relevant[users]
+    users = task.measured
+    users = users[evenly_spaced(len(users), most=MOST_USERS)]
+    ranked = rank(recommender, seen=task.seen, k=k, users=users)
+    return Ranked(ranked.products[users], ranked.scores[users]), task.relevant[users]

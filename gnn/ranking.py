@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
 
@@ -12,6 +11,9 @@ from scipy import sparse
 from tqdm import tqdm
 
 BLOCK_USERS = 256
+FEW_SCORES = 0.1
+"""Part of the products that have a score up to which it is quicker to look at those alone."""
+
 NOBODY = -1
 """Stands in a list after its last product, where a user has fewer than k."""
 
@@ -27,6 +29,15 @@ class Recommender(Protocol):
 
     def scores(self, users: Int[np.ndarray, " users"]) -> Float[np.ndarray, "users products"]:
         """Return a new array of scores; -inf where this recommender has nothing to say about a product."""
+        ...
+
+
+@runtime_checkable
+class SumRecommender(Recommender, Protocol):
+    """A recommender whose scores are sums along edges: of very many products few have one."""
+
+    def sums(self, users: Int[np.ndarray, " users"]) -> sparse.csr_array:
+        """Return the scores, users × products, where there is one."""
         ...
 
 
@@ -68,25 +79,35 @@ def dense_scores(sums: sparse.csr_array) -> Float[np.ndarray, "users products"]:
     return dense
 
 
-def rank(recommender: Recommender, *, seen: sparse.csr_array, k: int) -> Ranked:
-    """Return the best ``k`` products of every user (a row of ``seen``) that she has not seen; ties by column."""
-    blocks = list(rank_blocks(recommender, seen=seen, k=k))
-    return Ranked(
-        products=np.concatenate([block.products for _, block in blocks]),
-        scores=np.concatenate([block.scores for _, block in blocks]),
-    )
+def rank(
+    recommender: Recommender, *, seen: sparse.csr_array, k: int, users: Int[np.ndarray, " some"] | None = None
+) -> Ranked:
+    """Return the best ``k`` products of every user (a row of ``seen``) that she has not seen; ties by column.
 
-
-def rank_blocks(
-    recommender: Recommender, *, seen: sparse.csr_array, k: int
-) -> Iterator[tuple[Int[np.ndarray, " users"], Ranked]]:
-    """Yield the users of each block and their lists; memory depends on the block, not on the number of users."""
+    With ``users`` of these alone: the lists of all others are empty.
+    """
     num_users = seen.shape[0]
-    with tqdm(total=num_users, desc=f"rank by {recommender.name}", unit="user", disable=None) as progress:
-        for start in range(0, num_users, BLOCK_USERS):
-            users = np.arange(start, min(start + BLOCK_USERS, num_users))
-            yield users, best_products(unseen_scores(recommender, users, seen=seen), k=k)
-            progress.update(len(users))
+    users = np.arange(num_users) if users is None else users
+    ranked = Ranked(np.full((num_users, k), NOBODY, dtype=np.int64), np.full((num_users, k), -np.inf))
+    with tqdm(total=len(users), desc=f"rank by {recommender.name}", unit="user", disable=None) as progress:
+        for start in range(0, len(users), BLOCK_USERS):
+            block = users[start : start + BLOCK_USERS]
+            best = best_unseen(recommender, block, seen=seen, k=k)
+            ranked.products[block], ranked.scores[block] = best.products, best.scores
+            progress.update(len(block))
+    return ranked
+
+
+def best_unseen(
+    recommender: Recommender, users: Int[np.ndarray, " users"], *, seen: sparse.csr_array, k: int
+) -> Ranked:
+    """Return the best ``k`` products of these users, as :func:`rank` does."""
+    if isinstance(recommender, SumRecommender):
+        sums = recommender.sums(users)
+        if sums.nnz < FEW_SCORES * sums.shape[0] * sums.shape[1]:
+            return best_sums(sums, seen=seen[users], k=k)
+        return best_products(without_seen(dense_scores(sums), seen=seen[users]), k=k)
+    return best_products(unseen_scores(recommender, users, seen=seen), k=k)
 
 
 def unseen_scores(

@@ -14,6 +14,9 @@ from gnn.history import FOREVER, Weighing, binary, history_weights, ranked_produ
 from gnn.split import Split, enough_buyers
 from kg.graph import Graph
 
+MOST_MEASURED = 50_000
+"""Of more users only so many, evenly spaced, have their lists measured."""
+
 
 @dataclass(frozen=True)
 class Task:
@@ -49,6 +52,26 @@ class Task:
     def seen(self) -> sparse.csr_array:
         """1 where a product must not be ranked for a user: what she had bought before, or nothing."""
         return sparse.csr_array(self.history.shape) if self.repeat else self.bought
+
+    @property
+    def measured(self) -> Int[np.ndarray, " measured"]:
+        """The users whose lists are measured: all, or of very many an even part."""
+        return evenly_spaced(self.history.shape[0], most=MOST_MEASURED)
+
+
+def evenly_spaced(count: int, *, most: int) -> Int[np.ndarray, " some"]:
+    """Return all numbers below ``count``, or ``most`` of them."""
+    return np.unique(np.linspace(0, max(count - 1, 0), min(count, most)).round().astype(np.int64))
+
+
+def only_rows(matrix: sparse.csr_array, rows: Int[np.ndarray, " kept"]) -> sparse.csr_array:
+    """Return the same matrix, empty outside these rows."""
+    counts = np.diff(matrix.indptr)
+    is_kept = np.zeros(len(counts), dtype=bool)
+    is_kept[rows] = True
+    entry = np.repeat(is_kept, counts)
+    ends = np.concatenate([[0], np.cumsum(np.where(is_kept, counts, 0))])
+    return sparse.csr_array((matrix.data[entry], matrix.indices[entry], ends), shape=matrix.shape)
 
 
 def make_task(

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
@@ -68,6 +69,27 @@ def test_more_users_than_one_block_are_ranked_as_each_alone() -> None:
     alone = [best_products(np.where(seen[[user]], -np.inf, table[[user]]), k=4) for user in range(num_users)]
     assert np.array_equal(ranked.products, np.concatenate([one.products for one in alone]))
     assert np.array_equal(ranked.scores, np.concatenate([one.scores for one in alone]))
+
+
+@pytest.mark.parametrize("products", [30, 3_000])
+def test_sums_are_ranked_as_their_dense_scores_whether_few_products_have_one_or_many(products: int) -> None:
+    rng = np.random.default_rng(products)
+    history = sparse.random_array((400, products), density=0.01, rng=rng, format="csr")
+    related = sparse.random_array((products, products), density=40 / products**1.5, rng=rng, format="csr")
+    # Few different values, so that many are tied.
+    history.data, related.data = np.ceil(2 * history.data), np.ceil(3 * related.data)
+    by_sums = rank(RelatedRecommender("ours", history, related), seen=history, k=7)
+    dense = np.where((history @ related).toarray() != 0, (history @ related).toarray(), -np.inf)
+    by_scores = rank(Fixed("fixed", dense), seen=history, k=7)
+    assert np.array_equal(by_sums.products, by_scores.products)
+    assert by_sums.scores == pytest.approx(by_scores.scores)
+
+
+def test_only_users_who_are_asked_for_get_a_list() -> None:
+    table = np.array([[1.0, 2.0], [4.0, 3.0], [5.0, 6.0]])
+    ranked = rank(Fixed("fixed", table), seen=sparse.csr_array((3, 2)), k=2, users=np.array([0, 2]))
+    assert ranked.products.tolist() == [[1, 0], [NOBODY, NOBODY], [1, 0]]
+    assert ranked.scores.tolist() == [[2.0, 1.0], [-np.inf, -np.inf], [6.0, 5.0]]
 
 
 def test_a_related_score_is_the_sum_over_purchases_and_nothing_where_no_edge_leads() -> None:

@@ -2,13 +2,21 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
+import numpy as np
 import polars as pl
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from gnn.evaluate import evaluate
 from gnn.history import FOREVER, Weighing
-from gnn.task import Task, hide, make_task, weigh
-from tests.gnn.shops import DAY, graph_of, shop_of
+from gnn.measured import measure_lists
+from gnn.metrics import mean
+from gnn.ranking import RelatedRecommender
+from gnn.task import Task, hide, make_task, only_rows, weigh
+from tests.gnn.shops import DAY, graph_of, matrix, shop_of
 
 PLAIN = Weighing(exponent=0.0, half_life=FOREVER)
 
@@ -55,6 +63,28 @@ def test_a_part_of_each_users_purchases_is_hidden_where_no_times_are_known(
     assert hidden.known.join(task.known, on=["user", "product"], how="anti").is_empty()
     assert (hidden.products == task.products).all()
     assert hide(task, share=0.2, seed=seed).known.equals(hidden.known)
+
+
+def test_of_very_many_users_an_even_part_is_measured_and_it_is_the_same_for_all_measures(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    graph = graph_of(shop_of(*((f"u{user}", product, 1) for user in range(9) for product in "ab")))
+    wanted = graph.bought.filter(pl.col("product") == 1)
+    known = graph.bought.filter(pl.col("product") == 0)
+    task = make_task("test", graph, known=known, later=wanted, weighing=PLAIN, now=99 * DAY, min_buyers=0)
+    assert task.measured.tolist() == [*range(9)]
+    # Only the first user's list has what is to be found; the last has nothing to find.
+    task = replace(task, relevant=only_rows(task.relevant, np.arange(8)))
+    ours = RelatedRecommender("ours", matrix([[1, 0]] + [[0, 0]] * 8), matrix([[0, 1], [0, 0]]))
+    assert evaluate(ours, task).measures["NDCG@10"].value == pytest.approx(1 / 8)
+    monkeypatch.setattr("gnn.task.MOST_MEASURED", 5)
+    assert task.measured.tolist() == [0, 2, 4, 6, 8]
+    found = evaluate(ours, task).measures["NDCG@10"]
+    assert (found.value, found.users) == (pytest.approx(1 / 4), 4)
+    lists = measure_lists(ours, task)
+    assert mean(lists.per_user["NDCG@10"]) == found
+    # Of the buyers nothing is left out.
+    assert lists.per_user["Popularity@10"][0] == task.bought.sum(0)[1]
 
 
 def test_a_model_weighs_what_is_known_by_its_own_rule() -> None:
