@@ -252,7 +252,7 @@ class BoughtEdges:
 
     def _probability(self, score: pl.Series) -> pl.Series:
         if self.calibration is None:
-            return pl.Series("probability", [None] * len(score), dtype=pl.Float64)
+            return pl.Series("probability", [None], dtype=pl.Float64).new_from_index(0, len(score))
         # Of no score numpy makes NaN, and interp a NaN of it.
         return pl.Series("probability", self.calibration.probability(score.to_numpy()), nan_to_null=True)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
@@ -81,20 +81,22 @@ class Verdict:
         return f"{'kept' if self.helps else 'left out'}: {', '.join(parts)}"
 
 
-def choose_closed_form(model: Cartograph, task: Task, content: Content, *, seed: int) -> Choice:
+def choose_closed_form(
+    model: Cartograph, task: Task, content: Content, *, given: Collection[str] = (), seed: int
+) -> Choice:
     """Return the model with what lets its closed form rank the validation part better, and without what does not.
 
-    A few looks, for a shop that nobody searched the settings of; :mod:`gnn.tune` looks longer, at all of them.
+    A few looks, for a shop that nobody searched the settings of; :mod:`gnn.tune` looks longer, at all of them. What is
+    ``given`` stays, as does what is not as settings are at first.
     """
-    given = best = model.to_search
+    first = best = model.to_search
 
     def ndcg(tried: SearchedForm) -> float:
         return evaluate(tried.fit(task, content, seed=seed), task).measures[MEASURE].value
 
     tried = {"as given": ndcg(best)}
     for name, change in CHANGES.items():
-        # A value that a person gave is the only one.
-        if all(setting_of(given, each) == setting_of(SearchedForm(), each) for each in change):
+        if all(each not in given and setting_of(first, each) == setting_of(SearchedForm(), each) for each in change):
             changed = with_settings(best, change)
             tried[name] = ndcg(changed)
             best = changed if tried[name] == max(tried.values()) else best
@@ -130,13 +132,14 @@ def choose_networks(
     *,
     wanted: Literal["auto", "always", "never"],
     known: NetworksFound | None = None,
+    given: Collection[str] = (),
     seed: int,
     checkpoints: Checkpoints = NOT_KEPT,
 ) -> Networks:
     """Return the model with its networks if that is ``wanted`` or they help on validation, else its closed form.
 
     ``known`` says what was found earlier on this shop: networks that did not help are not trained again, nor is the
-    weight of the tail tried that was found not to be the best.
+    weight of the tail tried that was found not to be the best. What a person has ``given`` stays.
     """
     alone = model.closed_form_alone.fit(task, content, seed=seed)
     if wanted == "never" or not model.edges.passes:
@@ -144,9 +147,8 @@ def choose_networks(
     if wanted == "auto" and known and not known.helps:
         return Networks(model.closed_form_alone, alone, alone, f"found earlier: {known.why}")
     if known:
-        model = with_settings(model, known.settings)
-    # One that a person gave is the only one.
-    own = model.edges.tail_power == EdgeConfig().tail_power
+        model = with_settings(model, {name: value for name, value in known.settings.items() if name not in given})
+    own = "edges.tail_power" not in given and model.edges.tail_power == EdgeConfig().tail_power
     powers = TAIL_POWERS if own and known is None else (model.edges.tail_power,)
     without = measure_lists(alone, task).per_user
     found = try_networks(model, task, content, without=without, powers=powers, seed=seed, checkpoints=checkpoints)

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import math
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Literal
+
+import tyro
 
 from kg.blocklist import SENSITIVE
 from loaders.errors import InputError
@@ -296,6 +299,10 @@ class TrainConfig:
     overwrite: bool = False
     """Replace a run of the same name that had other settings."""
 
+    given: tyro.conf.Suppress[tuple[str, ...]] = ()
+    """Settings that a person gave, such as ``closed_form.ridge``: no search or choice changes them, whatever they are.
+    One that differs from what settings are at first is taken for given too."""
+
     split: SplitConfig = field(default_factory=SplitConfig)
     history: HistoryConfig = field(default_factory=HistoryConfig)
     network: NetworkConfig = field(default_factory=NetworkConfig)
@@ -425,3 +432,13 @@ def moment(text: str | None, name: str) -> int | None:
 def _require(holds: bool, name: str, value: object, wanted: str) -> None:  # noqa: FBT001
     if not holds:
         raise InputError(f"{name} is {value!r}; give {wanted}")
+
+
+def given_settings(arguments: Sequence[str]) -> tuple[str, ...]:
+    """Return the settings that are named in the arguments of a command line.
+
+    >>> given_settings(["--shop", "synthetic", "--closed-form.ridge=6", "--closed-form.support", "0"])
+    ('shop', 'closed_form.ridge', 'closed_form.support')
+    """
+    named = (each.removeprefix("--").partition("=")[0] for each in arguments if each.startswith("--"))
+    return tuple(name.replace("-", "_") for name in named)

@@ -34,7 +34,11 @@ def given_model(
         )
         raise InputError(f"{str(found / FILE)!r} holds {what}; tune again, or give another --tuned")
     own = Cartograph(repeat=config.repeat).for_graph(graph, timed=times_known)
-    free = {name: value for name, value in values.items() if setting_of(model, name) == setting_of(own, name)}
+    free = {
+        name: value
+        for name, value in values.items()
+        if name not in config.given and setting_of(model, name) == setting_of(own, name)
+    }
     chosen = with_settings(model, free)
     # They are checked as those of the command line are.
     replace(config, history=chosen.history, closed_form=chosen.closed_form, related=chosen.related)

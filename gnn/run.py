@@ -45,7 +45,7 @@ from loaders.errors import InputError
 MODEL = "model.safetensors"
 CALIBRATION = "calibration.json"
 # What may differ between two runs that replace each other: places and limits of time, not what is learned.
-PLACES = ("run", "runs", "raw", "store", "password_file", "cache", "device", "overwrite", "time_limit")
+PLACES = ("run", "runs", "raw", "store", "password_file", "cache", "device", "overwrite", "time_limit", "given")
 
 
 @dataclass(frozen=True)
@@ -329,11 +329,6 @@ def checkpoint_folder(config: TrainConfig, name: str) -> Path:
     return place.with_name(f".{place.name}.checkpoints")
 
 
-def what_is_learned(config: TrainConfig) -> dict[str, Any]:
-    """Return the settings of a run but for where things are and how long it may take."""
-    return {name: value for name, value in asdict(config).items() if name not in PLACES}
-
-
 def _require_replaceable(place: Path, config: TrainConfig) -> None:
     if config.overwrite or not (place / "config.json").exists():
         return
@@ -343,7 +338,7 @@ def _require_replaceable(place: Path, config: TrainConfig) -> None:
         raise InputError(
             f"the run {place.name!r} has a broken config.json ({error}); give another --run NAME, or --overwrite"
         ) from error
-    new = json.loads(json.dumps(what_is_learned(config)))
+    new = json.loads(json.dumps({name: value for name, value in asdict(config).items() if name not in PLACES}))
     changed = [key for key in new if new[key] != old.get(key)]
     if changed:
         key = changed[0]

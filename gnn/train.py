@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import math
 import resource
+import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, redirect_stdout
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
@@ -23,7 +24,7 @@ import tyro
 from gnn.cartograph import Cartograph, FittedCartograph
 from gnn.checkpoint import Checkpoints, Record
 from gnn.choose import Networks, choose_closed_form, choose_networks
-from gnn.config import TrainConfig
+from gnn.config import TrainConfig, given_settings
 from gnn.distributed import first_before_others, joined, wait_for_all
 from gnn.edges_by_id import related_by_id
 from gnn.evaluate import OURS, evaluate, evaluate_all
@@ -39,7 +40,7 @@ from gnn.probabilities import learn_probabilities
 from gnn.program import program_commit, program_versions
 from gnn.read_delivery import delivered_edges
 from gnn.report import Report, as_markdown
-from gnn.run import Manifest, checkpoint_folder, new_run, what_is_learned
+from gnn.run import Manifest, checkpoint_folder, new_run
 from gnn.show import three_explanations
 from gnn.split import Split, enough_buyers, split_purchases
 from gnn.task import Task, task_of_split
@@ -52,6 +53,9 @@ from kg.store import GraphStore, address_of, open_store
 from loaders.errors import InputError, run_command
 from loaders.shops import load_shop, shop_name
 from loaders.tables import Shop
+
+DECIDES_TASK = ("split", "leave_out", "repeat", "min_buyers", "encoder", "seed")
+"""Settings of a training that decide what a model learns from."""
 
 WITH_NETWORKS = "closed form and networks"
 
@@ -177,7 +181,7 @@ def learn(
     require_something_to_learn(past, min_buyers=enough_buyers(graph, config.min_buyers))
     if found is None:
         with watch.stage("choose on validation"):
-            choice = choose_closed_form(model, past, content, seed=config.seed)
+            choice = choose_closed_form(model, past, content, given=config.given, seed=config.seed)
             model, settings = choice.model, choice.in_words()
     with watch.stage("learn from the past"):
         networks = choose_networks(
@@ -186,6 +190,7 @@ def learn(
             content,
             wanted=config.networks,
             known=load_networks(found, model) if found else None,
+            given=config.given,
             seed=config.seed,
             checkpoints=checkpoints,
         )
@@ -232,7 +237,8 @@ def _checkpoints(
     return Checkpoints(
         checkpoint_folder(config, config.run or shop_name(config.shop)),
         trained_with={
-            "config": what_is_learned(config),
+            # The settings of a fit are with it: whoever wants longer lists goes on from here.
+            "task": {name: value for name, value in asdict(config).items() if name in DECIDES_TASK},
             "graph": graph,
             "device": device.type,
             "commit": program_commit(),
@@ -352,6 +358,7 @@ def main() -> None:
     """Run the command line."""
     give_back_freed_memory()
     config = tyro.cli(TrainConfig, prog="python -m gnn.train", description=TrainConfig.__doc__)
+    config = replace(config, given=given_settings(sys.argv[1:]))
     with joined(choose_device(config.device)) as process:
         # All that is done once, the first process does.
         if process:

@@ -96,6 +96,13 @@ def test_a_ridge_and_a_support_that_a_person_gave_are_the_only_ones() -> None:
     found = choose_closed_form(given, past(GRAPH), content_of(GRAPH), seed=0)
     assert list(found.tried) == ["as given", "row power 0"]
     assert (found.model.closed_form.ridge, found.model.closed_form.support) == (7.0, 16)
+    # Also those that settings have at first.
+    names = ("closed_form.ridge", "closed_form.support")
+    first = choose_closed_form(
+        Cartograph().for_graph(GRAPH, timed=True), past(GRAPH), content_of(GRAPH), given=names, seed=0
+    )
+    assert list(first.tried) == ["as given", "row power 0"]
+    assert (first.model.closed_form.ridge, first.model.closed_form.support) == (6.0, 0)
 
 
 @dataclass(frozen=True)

@@ -15,9 +15,10 @@ import pytest
 import torch
 from polars.testing import assert_frame_equal
 
-from gnn.config import NetworkConfig, RelatedConfig, SplitConfig, TrainConfig
+from gnn.config import NetworkConfig, RelatedConfig, SplitConfig, TrainConfig, given_settings
 from gnn.evaluate import evaluate_run
 from gnn.export import ExportConfig, export_run
+from gnn.found import given_model
 from gnn.read_delivery import delivered_edges
 from gnn.run import RunFolder
 from gnn.split import split_purchases
@@ -366,6 +367,16 @@ def test_what_a_search_found_on_this_shop_is_used_and_what_a_person_gave_stays(t
     assert manifest.weighing.exponent == 0.75
     assert not (tmp_path / "runs" / "synthetic" / "metrics.jsonl").read_text(), "no network was trained"
     assert (manifest.settings["closed_form.ridge"], manifest.settings["related.trend"]) == (33.0, 0.0)
+
+
+def test_a_setting_that_a_person_gave_goes_before_a_searched_one_also_if_it_is_as_at_first(tmp_path: Path) -> None:
+    found = {"closed_form.ridge": 33.0, "closed_form.support": 64, "related.trend": 0.25}
+    (tmp_path / "tuned.json").write_text(json.dumps({"closed form": {"settings": found}}))
+    graph = graph_of(synthetic_shop())
+    config = settings(tmp_path, tuned=str(tmp_path), related=RelatedConfig(trend=0.0))
+    config = replace(config, given=given_settings(["--closed-form.support", "0", "--related.trend=0"]))
+    model, _, _ = given_model(config, graph, split_purchases(graph, SplitConfig(), seed=0), times_known=True)
+    assert (model.closed_form.ridge, model.closed_form.support, model.related.trend) == (33.0, 0, 0.0)
 
 
 @pytest.mark.parametrize(
