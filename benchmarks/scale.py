@@ -54,6 +54,11 @@ class Step:
 
     name: str
     seconds: float
+    """By the clock."""
+
+    of_processor: float
+    """Seconds of all cores: what other jobs of the machine hardly change."""
+
     peak_mb: float
 
 
@@ -102,7 +107,9 @@ def _measured(name: str, module: str, *arguments: str) -> Step:
     child.returncode = os.waitstatus_to_exitcode(status)
     if child.returncode:
         raise InputError(f"python -m {module} ended with code {child.returncode}; see its output above")
-    return Step(name, time.perf_counter() - start, usage.ru_maxrss / 1024)
+    step = Step(name, time.perf_counter() - start, usage.ru_utime + usage.ru_stime, usage.ru_maxrss / 1024)
+    print(f"{name}: {step.seconds:,.0f} s, {step.of_processor:,.0f} s of the processor, {step.peak_mb:,.0f} MB")
+    return step
 
 
 def scale(config: ScaleConfig) -> None:
@@ -111,15 +118,13 @@ def scale(config: ScaleConfig) -> None:
         raise InputError(f"sizes are {config.sizes}; give one or more numbers above 0")
     lines = {millions: run_line(config, millions=millions) for millions in config.sizes}
     first = min(lines)
-    print("\n| purchases | step | s | peak MB | s a million | times that of the smallest shop | MB a million |")
-    print("|---:|---|---:|---:|---:|---:|---:|")
+    head = ("purchases", "step", "s", "s of the processor", "of it a million", "times the smallest shop's", "peak MB")
+    print(f"\n| {' | '.join(head)} |\n|{'---|' * len(head)}")
     for millions, steps in lines.items():
         for step, base in zip(steps, lines[first], strict=True):
-            each = step.seconds / millions
-            print(
-                f"| {millions:g} M | {step.name} | {step.seconds:.0f} | {step.peak_mb:,.0f} | {each:.1f} | "
-                f"{each / (base.seconds / first):.2f} | {step.peak_mb / millions:,.0f} |"
-            )
+            each, of_first = step.of_processor / millions, base.of_processor / first
+            cells = (f"{step.seconds:,.0f}", f"{step.of_processor:,.0f}", f"{each:.1f}", f"{each / of_first:.2f}")
+            print(f"| {millions:g} M | {step.name} | {' | '.join(cells)} | {step.peak_mb:,.0f} |", flush=True)
 
 
 def main() -> None:
