@@ -93,7 +93,7 @@ def write_large_shop(config: LargeShopConfig) -> None:
 def _catalogue(products: int, rng: np.random.Generator) -> Catalogue:
     categories = max(products // PRODUCTS_OF_A_CATEGORY, 1)
     brands = max(products // PRODUCTS_OF_A_BRAND, 1)
-    category = np.sort(_by_power_law(rng, products, count=categories, skew=BRAND_SKEW))
+    category = np.sort(by_power_law(rng, products, count=categories, skew=BRAND_SKEW))
     # A brand sells in few categories: its number lies near that of the category.
     near = np.minimum(category * brands // categories + rng.geometric(0.1, products) - 1, brands - 1)
     frame = pl.DataFrame(
@@ -111,12 +111,12 @@ def _catalogue(products: int, rng: np.random.Generator) -> Catalogue:
 
 def _purchases(catalogue: Catalogue, config: LargeShopConfig, rng: np.random.Generator) -> pl.DataFrame:
     count, products = config.purchases, len(catalogue.born)
-    user = _by_power_law(rng, count, count=config.users, skew=USER_SKEW)
+    user = by_power_law(rng, count, count=config.users, skew=USER_SKEW)
     likes = rng.integers(0, len(catalogue.first) - 1, (config.users, LIKED_CATEGORIES), dtype=np.int32)
     liked = likes[user, rng.integers(0, LIKED_CATEGORIES, count)]
     size = np.diff(catalogue.first)[liked]
     within = catalogue.first[liked] + (size * rng.random(count) ** PRODUCT_SKEW).astype(np.int64)
-    anywhere = rng.permutation(products)[_by_power_law(rng, count, count=products, skew=PRODUCT_SKEW)]
+    anywhere = rng.permutation(products)[by_power_law(rng, count, count=products, skew=PRODUCT_SKEW)]
     product = np.where((rng.random(count) < TASTE_SHARE) & (size > 0), within, anywhere)
     known_from = (DAYS * DAY * 0.8 * rng.random(config.users) ** 2).astype(np.int64)
     begin = np.maximum(catalogue.born[product], known_from[user])
@@ -133,7 +133,7 @@ def _purchases(catalogue: Catalogue, config: LargeShopConfig, rng: np.random.Gen
     )
 
 
-def _by_power_law(rng: np.random.Generator, draws: int, *, count: int, skew: float) -> Int[np.ndarray, " draws"]:
+def by_power_law(rng: np.random.Generator, draws: int, *, count: int, skew: float) -> Int[np.ndarray, " draws"]:
     """Return ``draws`` numbers below ``count``, the small ones the oftener."""
     return (count * rng.random(draws) ** skew).astype(np.int64)
 

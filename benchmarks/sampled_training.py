@@ -1,25 +1,29 @@
-"""Trains GraphSAGE on sampled neighbourhoods of the graph in a store, and says what that took.
+"""Trains GraphSAGE on sampled neighbourhoods of a store's graph, or of made-up purchases, and says what that took.
 
-``python -m benchmarks.sampled_training --store ladybug:data/large.lbug``: one pass over all users, or ``--steps``.
+``python -m benchmarks.sampled_training --store ladybug:data/large.lbug`` makes one pass over all users, ``--millions
+100 --steps 1000`` so many steps on purchases that power laws draw (``benchmarks/large_shop.py``) and no store holds.
 """
 
 from __future__ import annotations
 
-import time
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 
 import numpy as np
+import polars as pl
 import torch
 import tyro
+from torch_geometric.data import HeteroData
 
+from benchmarks.large_shop import PRODUCT_SKEW, USER_SKEW, by_power_law
 from gnn.checkpoint import Checkpoint, Training
 from gnn.config import NetworkConfig
 from gnn.cost import Cost, costed
 from gnn.fit import make_network
 from gnn.hetero import hetero_data
 from gnn.history import FOREVER, Weighing, history_weights
+from gnn.message_passing import REVERSED
 from gnn.network import BOUGHT
 from gnn.sampled_steps import SampledSteps
 from gnn.text import encode_texts
@@ -28,14 +32,22 @@ from kg.store import open_store
 from loaders.errors import InputError, run_command
 
 CPU = torch.device("cpu")
+TEXT = 384
+"""Length of made-up text vectors: MiniLM's."""
 
 
 @dataclass(frozen=True)
 class SampledTraining:
     """What to train on."""
 
-    store: str
+    store: str | None = None
     """Address of the store that holds the graph."""
+
+    millions: float | None = None
+    """Millions of purchases to make up in the place of a store's, by a twentieth as many users."""
+
+    products: int = 200_000
+    """Products of what is made up, with random text vectors."""
 
     steps: int | None = None
     """Steps at the most; by default those of a whole pass."""
@@ -57,18 +69,15 @@ def sampled_training(config: SampledTraining) -> str:
     """Return what reading, preparing and training took."""
     if config.steps is not None and config.steps < 1:
         raise InputError(f"the steps are {config.steps}; give 1 or more")
-    with costed() as reading, open_store(config.store, read_only=True) as store:
-        graph = build_graph(store.read_graph())
+    with costed() as reading:
+        data, known = _stored(config) if config.store else _made_up(config)
     with costed() as preparing:
-        products = np.arange(len(graph.products))
-        text = encode_texts(graph.products["text"].to_list(), folder=None, cache=Path(config.cache), device=CPU)
-        known = graph.bought.select("user", "product", "at")
-        data = hetero_data(graph, past=known, products=products, text=text)
+        num_users, num_products = data["user"].num_nodes, data["product"].num_nodes
         plain = Weighing(exponent=0.0, half_life=FOREVER)
-        history = history_weights(known, products=products, num_users=len(graph.users), weighing=plain, now=0)
+        history = history_weights(known, products=np.arange(num_products), num_users=num_users, weighing=plain, now=0)
         purchases = len(known)
         # What is trained on is in `data` and `history`.
-        del graph, known
+        del known
         settings = NetworkConfig(kind="sage", num_neighbors=config.num_neighbors, layers=len(config.num_neighbors))
         network = make_network(data, settings, device=CPU, seed=config.seed)
         steps = SampledSteps.over(data, history, config=settings, batch_users=config.batch_users)
@@ -80,20 +89,47 @@ def sampled_training(config: SampledTraining) -> str:
             checkpoint=Checkpoint("sampled training"),
         )
     with costed() as trained:
-        begun = time.perf_counter()
         for batch in islice(steps.batches(training.rng), config.steps):
-            training.step(steps.loss(network, batch))  # type: ignore[arg-type]
+            training.step(steps.loss(network, batch))
             if len(training.losses) % 100 == 0:
-                each = (time.perf_counter() - begun) / len(training.losses)
-                print(f"step {len(training.losses)}: loss {np.mean(training.losses[-100:]):.3f}, {each:.2f} s a step")
-    done = len(training.losses)
-    edges = sum(data[edge_type].num_edges for edge_type in data.edge_types if edge_type == BOUGHT)
+                print(f"step {len(training.losses)}: loss {np.mean(training.losses[-100:]):.3f}", flush=True)
+    edges = data[BOUGHT].num_edges
     first, last = (float(np.mean(part)) for part in (training.losses[:10], training.losses[-10:]))
     return (
         f"{purchases:,} purchases, {edges:,} of different pairs: read {_in_words(reading)}, prepared "
-        f"{_in_words(preparing)}, {done} steps of {config.batch_users} users {steps.in_words} {_in_words(trained)}, "
-        f"loss {first:.3f} to {last:.3f}"
+        f"{_in_words(preparing)}, {len(training.losses)} steps of {config.batch_users} users {steps.in_words} "
+        f"{_in_words(trained)}, loss {first:.3f} to {last:.3f}"
     )
+
+
+def _stored(config: SampledTraining) -> tuple[HeteroData, pl.DataFrame]:
+    """Return the graph in the store, and its purchases: ``user``, ``product``, ``at``."""
+    with open_store(str(config.store), read_only=True) as store:
+        graph = build_graph(store.read_graph())
+    text = encode_texts(graph.products["text"].to_list(), folder=None, cache=Path(config.cache), device=CPU)
+    known = graph.bought.select("user", "product", "at")
+    return hetero_data(graph, past=known, products=np.arange(len(graph.products)), text=text), known
+
+
+def _made_up(config: SampledTraining) -> tuple[HeteroData, pl.DataFrame]:
+    """Return purchases with the skew of :mod:`benchmarks.large_shop`, by position, and nothing else."""
+    if config.millions is None or config.millions <= 0:
+        raise InputError("nothing to train on; give --store ADDRESS, or --millions above 0")
+    count = int(1e6 * config.millions)
+    users, rng = max(count // 20, 1), np.random.default_rng(config.seed)
+    pairs = np.unique(
+        by_power_law(rng, count, count=users, skew=USER_SKEW) * config.products
+        + rng.permutation(config.products)[by_power_law(rng, count, count=config.products, skew=PRODUCT_SKEW)]
+    )
+    user, product = np.divmod(pairs, config.products)
+    del pairs
+    data = HeteroData()
+    data["user"].num_nodes = users
+    data["product"].num_nodes = config.products
+    data["product"].x = torch.from_numpy(rng.standard_normal((config.products, TEXT), dtype=np.float32))
+    data[BOUGHT].edge_index = torch.from_numpy(np.stack([user, product]))
+    data[REVERSED].edge_index = torch.from_numpy(np.stack([product, user]))
+    return data, pl.DataFrame({"user": user, "product": product, "at": np.zeros(len(user), dtype=np.int64)})
 
 
 def _in_words(cost: Cost) -> str:
