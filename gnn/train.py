@@ -87,7 +87,10 @@ def train(config: TrainConfig) -> None:
     shop = load_shop(config.shop, raw=config.raw)
     with open_store(address, password_file=config.password_file) as store, new_run(config, name) as folder:
         with watch.stage("load"):
-            graph, fingerprint = _loaded_graph(shop, store)
+            fingerprint = _loaded(shop, store)
+            # From here on the store has it; of a large shop the tables are gigabytes.
+            del shop
+            graph = build_graph(store.read_graph())
         # The same command goes on from these when this one is killed; a finished run has none.
         checkpoints = _checkpoints(config, graph=fingerprint, device=device, watch=watch, record=folder.append_epoch)
         learned = learn(config, graph, device=device, checkpoints=checkpoints, watch=watch)
@@ -214,15 +217,15 @@ def learn_along(config: TrainConfig) -> None:
         learn(config, build_graph(tables), device=device, checkpoints=checkpoints, watch=watch)
 
 
-def _loaded_graph(shop: Shop, store: GraphStore) -> tuple[Graph, str]:
-    """Return the shop's graph as the store holds it, loaded first if it is not there yet, and its fingerprint."""
+def _loaded(shop: Shop, store: GraphStore) -> str:
+    """Load the shop's graph into the store if it is not there yet, and return its fingerprint."""
     for finding in shop.findings:
         print(finding_text(finding))
     loaded = load_graph(shop, store)
     nodes, edges = sum(loaded.nodes.values()), sum(loaded.edges.values())
     state = "graph loaded into" if loaded.written else "graph unchanged in"
     print(f"{state} {store.address}: {nodes:,} nodes, {edges:,} edges")
-    return build_graph(store.read_graph()), loaded.layout.fingerprint
+    return loaded.layout.fingerprint
 
 
 def _checkpoints(

@@ -118,19 +118,20 @@ class LadybugStore:
         self._required_layout()
         properties = schema.edge_properties(relation)
         columns = (*schema.key_columns(relation), *properties)
-        own = edges.with_columns(pl.lit(run.name).alias("run")).cast(properties).select(columns)  # type: ignore[arg-type]
         others = self._edges(relation, "WHERE e.run <> $run", {"run": run.name})
-        # Rows in the order of their source are copied twice as fast.
-        every = pl.concat([others, own]) if len(others) else own
-        # Usually they are in order already; a copy of 5 million edges costs 350 MB.
-        every = every if every["source"].is_sorted() else every.sort("source")
+        # Rows in the order of their source are copied twice as fast. Usually they are in it; another copy of millions
+        # of edges costs hundreds of megabytes, so only as many are given their types at a time as are copied at once.
+        own = edges if edges["source"].is_sorted() else edges.sort("source")
         declared = ", ".join(f"{name} {TYPES[kind.__name__]}" for name, kind in properties.items())
         source = schema.endpoints(relation)[0]
         ends = ", ".join(f"FROM {source} TO {target}" for target in schema.targets(relation))
         with self._transaction():
             self._run(f"DROP TABLE {relation}")
             self._run(f"CREATE REL TABLE {relation}({ends}, {declared})")
-            self._copy_edges(relation, every)
+            for part in own.iter_slices(CELLS_PER_COPY // len(columns)):
+                typed = part.with_columns(pl.lit(run.name).alias("run")).cast(properties)  # type: ignore[arg-type]
+                self._copy_edges(relation, typed.select(columns))
+            self._copy_edges(relation, others)
             self._run("MATCH (r:Run {id: $id}) DELETE r", {"id": run.name})
             self._copy("Run", _run_frame(run))
 
