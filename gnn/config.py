@@ -197,6 +197,10 @@ class EdgeConfig:
     tail_power: float = 0.35
     """A wanted product counts (buyers + 1) ^ -tail_power, so that the tail does not pay for the head."""
 
+    unweighed: float = 0.7
+    """Part of what the closed form's edges weigh in all that is not re-weighed: what chance taught the network weighs
+    less, and the tail pays less."""
+
 
 @dataclass(frozen=True)
 class ProfileConfig:
@@ -400,7 +404,8 @@ def _check_edges(config: EdgeConfig) -> None:
         _require(getattr(config, name) >= 0, f"edges.{name}", getattr(config, name), "0 or more")
     for name in ("learning_rate", "clip"):
         _require(getattr(config, name) > 0, f"edges.{name}", getattr(config, name), "more than 0")
-    _require(0 <= config.cold_share < 1, "edges.cold_share", config.cold_share, "0 or more and below 1")
+    for name in ("cold_share", "unweighed"):
+        _require(0 <= getattr(config, name) < 1, f"edges.{name}", getattr(config, name), "0 or more and below 1")
     _require(0 < config.hidden_share < 1, "edges.hidden_share", config.hidden_share, "between 0 and 1")
 
 

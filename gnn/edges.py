@@ -36,10 +36,10 @@ NOT_KEPT = Checkpoint("edge network")
 
 
 class EdgeNetwork(nn.Module):
-    """R(j, i) = start(j, i) · exp(MLP(features)): what the closed form found stays, re-weighed, with all its shares.
+    """R(j, i) = start(j, i) · (unweighed + exp(MLP(features))): the closed form's edges, re-weighed, with their shares.
 
-    An edge that only the network proposed starts from ``proposal`` · p(i | j), a learned factor. The last layer is 0 at
-    first, so that learning begins at the closed form.
+    An edge that only the network proposed starts from ``proposal`` · p(i | j), a learned factor, and is all re-weighed.
+    The last layer is 0 at first, so that learning begins at the closed form; ``unweighed`` is 0 until all is learned.
     """
 
     def __init__(
@@ -48,8 +48,10 @@ class EdgeNetwork(nn.Module):
         super().__init__()
         self.mean: Tensor
         self.spread: Tensor
+        self.unweighed: Tensor
         self.register_buffer("mean", mean)
         self.register_buffer("spread", spread)
+        self.register_buffer("unweighed", torch.tensor(0.0))
         first, second, last = nn.Linear(len(mean), hidden), nn.Linear(hidden, hidden), nn.Linear(hidden, 1)
         with torch.no_grad():
             for layer in (first, second):
@@ -73,7 +75,7 @@ class EdgeNetwork(nn.Module):
     ) -> Float[Tensor, " edges"]:
         """Return the weights of edges."""
         gate: Tensor = self.layers((features - self.mean) / self.spread).squeeze(1)
-        return start * torch.exp(gate + proposed * self.log_proposal)
+        return start * (self.unweighed * (1 - proposed) + torch.exp(gate + proposed * self.log_proposal))
 
 
 def edge_network(weights: Mapping[str, Tensor]) -> EdgeNetwork:
@@ -153,7 +155,16 @@ def fit_edges(
                 require_finite(training.step(loss, clip=config.clip), "--edges.learning-rate", config.learning_rate)
                 progress.update()
             progress.set_postfix(loss=f"{training.end_pass(None).loss:.4f}")
-    return FittedEdges(network, candidates.names)
+    fitted = FittedEdges(network, candidates.names)
+    network.unweighed.fill_(_unweighed(candidates, fitted.weights(candidates), part=config.unweighed))
+    return fitted
+
+
+def _unweighed(candidates: Candidates, weights: Float[np.ndarray, " edges"], *, part: float) -> float:
+    """Return what to add to the gate so that ``part`` of what the closed form's edges weigh in all is as it was."""
+    by_base = candidates.proposed_by == BY_BASE
+    before, after = (float(np.abs(each[by_base]).sum(dtype=np.float64)) for each in (candidates.start, weights))
+    return part / (1 - part) * after / before if before else 0.0
 
 
 @dataclass(frozen=True)

@@ -44,7 +44,7 @@ class Feature:
 
 @dataclass(frozen=True)
 class Gate:
-    """How an edge's weight came about: start · proposal · gate."""
+    """How an edge's weight came about: start · proposal · (unweighed + gate)."""
 
     proposed_by: Proposer
     """What found the edge: the closed form, the network alone, or that it leads to the product itself."""
@@ -54,6 +54,9 @@ class Gate:
 
     proposal: float
     """What the edges that only the network proposed are multiplied by; 1 for others."""
+
+    unweighed: float
+    """What the closed form's edges weigh of their start, whatever the gate; 0 for those of the network alone."""
 
     gate: float
     """exp(MLP(features))."""
@@ -85,7 +88,8 @@ def gate_of(network: EdgeNetwork, edge: ReadEdge, *, stored: float, noise: float
     proposer = PROPOSERS[edge.proposed_by]
     proposal = math.exp(float(exact.log_proposal)) if proposer == "network" else 1.0
     log_gate, log_mean_gate = (float(exact.layers(each)) for each in (standard, torch.zeros_like(standard)))
-    weight = edge.start * proposal * math.exp(log_gate)
+    unweighed = 0.0 if proposer == "network" else float(exact.unweighed)
+    weight = edge.start * proposal * (unweighed + math.exp(log_gate))
     if not math.isclose(weight, stored, rel_tol=FLOAT_NOISE, abs_tol=noise):
         raise InputError(
             f"the store has an edge of weight {stored:.6g} where the run's model makes it {weight:.6g}, so the two are "
@@ -100,6 +104,7 @@ def gate_of(network: EdgeNetwork, edge: ReadEdge, *, stored: float, noise: float
         proposed_by=proposer,
         start=edge.start,
         proposal=proposal,
+        unweighed=unweighed,
         gate=math.exp(log_gate),
         weight=weight,
         mean_gate=math.exp(log_mean_gate),

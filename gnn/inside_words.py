@@ -75,17 +75,15 @@ def _others_text(through: str) -> str:
 
 
 def _gate_text(gate: Gate) -> str:
+    factor = f"{gate.unweighed + gate.gate:.4g}: {gate.unweighed:.4g} as for all, and a gate of {gate.gate:.4g}"
     if gate.proposed_by == "closed form":
-        return f"The edge weighs {gate.weight:.6g}: the closed form's {gate.start:.6g} times a gate of {gate.gate:.4g}."
+        return f"The edge weighs {gate.weight:.6g}: the closed form's {gate.start:.6g} times {factor}."
     if gate.proposed_by == "network":
         return (
             f"The edge weighs {gate.weight:.6g}, and only the graph network proposed it: its p(i | j) of "
             f"{gate.start:.6g} times {gate.proposal:.4g}, as all that it proposes, times a gate of {gate.gate:.4g}."
         )
-    return (
-        f"The edge weighs {gate.weight:.6g}: the {gate.start:.6g} of every product to itself times a gate of "
-        f"{gate.gate:.4g}."
-    )
+    return f"The edge weighs {gate.weight:.6g}: the {gate.start:.6g} of every product to itself times {factor}."
 
 
 def _features_text(gate: Gate) -> str:

@@ -117,6 +117,25 @@ def test_what_a_feature_tells_is_learned_and_carries_over_to_other_edges() -> No
     assert weights[followed].min() > 3 * weights[~followed].max()
 
 
+@pytest.mark.parametrize("part", [0.0, 0.25, 0.75])
+def test_a_part_of_what_the_closed_forms_edges_weigh_in_all_is_as_it_was(part: float) -> None:
+    candidates, history, wanted = planted(seed=0)
+    by_network = candidates.target == 29
+    candidates = replace(candidates, proposed_by=np.where(by_network, BY_NETWORK, BY_BASE).astype(np.int8))
+
+    def weights(unweighed: float) -> np.ndarray:
+        config = EdgeConfig(passes=2, unweighed=unweighed)
+        fitted = fit_edges(candidates, history=history, wanted=wanted, seen=history, config=config, device=CPU, seed=0)
+        return fitted.weights(candidates)
+
+    reweighed_alone, both = weights(0.0), weights(part)
+    # The starts are all 1: of their sum the same multiple is added to each.
+    added = (both - reweighed_alone)[~by_network]
+    assert added == pytest.approx(added.mean(), rel=1e-4)
+    assert added.sum() == pytest.approx(part * both[~by_network].sum(), rel=1e-4)
+    assert np.array_equal(both[by_network], reweighed_alone[by_network])
+
+
 def test_the_same_seed_gives_the_same_weights_and_another_seed_others() -> None:
     candidates, history, wanted = planted(seed=0)
     first, again, other = (

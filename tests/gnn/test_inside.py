@@ -122,7 +122,8 @@ def test_text_json_and_markdown_show_the_inside_of_each_reason(command: Command)
     assert len(product["reasons"]) == 2
     for reason in product["reasons"]:
         gate, split = reason["inside"]["gate"], reason["inside"]["split"]
-        assert gate["start"] * gate["proposal"] * gate["gate"] == pytest.approx(gate["weight"])
+        factor = gate["proposal"] * (gate["unweighed"] + gate["gate"])
+        assert gate["start"] * factor == pytest.approx(gate["weight"])
         assert sum(part["adds"] for part in split["spoke"]) == pytest.approx(split["total"])
         assert {part["of"] for part in split["spoke"]} == {"id", "text"}
         assert any(f"The edge weighs {gate['weight']:.6g}: the closed form's" in text for text in found["words"])

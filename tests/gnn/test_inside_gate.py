@@ -34,12 +34,13 @@ def network_of(*, seed: int, size: float) -> EdgeNetwork:
         last.weight.copy_(size * torch.randn(last.weight.shape, generator=rng))
         last.bias.fill_(0.3)
         network.log_proposal.fill_(-2.0)
+        network.unweighed.fill_(0.75)
     return network
 
 
 @settings(max_examples=40, deadline=None)
 @given(st.integers(0, 2**31), st.sampled_from([0.1, 0.3, 1.0]), st.sampled_from([BY_BASE, BY_NETWORK, ITSELF]))
-def test_start_times_proposal_times_gate_is_the_networks_weight_and_the_parts_add_up(
+def test_start_times_proposal_times_what_is_left_and_the_gate_is_the_networks_weight_and_the_parts_add_up(
     seed: int, size: float, by: int
 ) -> None:
     network = network_of(seed=seed, size=size)
@@ -53,7 +54,8 @@ def test_start_times_proposal_times_gate_is_the_networks_weight_and_the_parts_ad
     # Of 32 bits, no number is nearer 0 than this but 0.
     gate = gate_of(network, read_edge(features, start=start, by=by), stored=weight, noise=1e-37)
     assert gate.weight == pytest.approx(weight, rel=1e-4)
-    assert gate.start * gate.proposal * gate.gate == pytest.approx(gate.weight)
+    assert gate.start * gate.proposal * (gate.unweighed + gate.gate) == pytest.approx(gate.weight)
+    assert gate.unweighed == (0.0 if by == BY_NETWORK else 0.75)
     assert gate.proposal == pytest.approx(math.exp(-2.0) if by == BY_NETWORK else 1.0)
     total = sum(feature.adds for feature in gate.features)
     assert math.log(gate.gate) == pytest.approx(math.log(gate.mean_gate) + total, abs=EXACT)
@@ -74,7 +76,7 @@ def linear_gate(network: EdgeNetwork) -> EdgeNetwork:
 def test_the_parts_of_a_linear_gate_by_hand() -> None:
     # Standardised: (1.5 - 0.5) / 1, (-1 + 1) / 0.1, (5 - 2) / 3.
     edge = read_edge(np.array([1.5, -1.0, 5.0]), start=2.0, by=BY_BASE)
-    gate = gate_of(linear_gate(network_of(seed=0, size=1.0)), edge, stored=2.0 * math.exp(1.3))
+    gate = gate_of(linear_gate(network_of(seed=0, size=1.0)), edge, stored=2.0 * (0.75 + math.exp(1.3)))
     assert gate.mean_gate == pytest.approx(math.exp(0.3))
     assert [(each.name, each.value) for each in gate.features] == [("near", 1.5), ("together", 5.0), ("walk", -1.0)]
     assert [each.standard for each in gate.features] == pytest.approx([1.0, 1.0, 0.0], abs=1e-6)
@@ -83,7 +85,7 @@ def test_the_parts_of_a_linear_gate_by_hand() -> None:
 
 @pytest.mark.parametrize(
     ("change", "stored"),
-    [(lambda edge: edge, 1.5), (lambda edge: replace(edge, start=edge.start * 1.01), 2.0 * math.exp(1.3))],
+    [(lambda edge: edge, 1.5), (lambda edge: replace(edge, start=edge.start * 1.01), 2.0 * (0.75 + math.exp(1.3)))],
 )
 def test_a_stored_weight_that_is_not_the_models_is_refused(
     change: Callable[[ReadEdge], ReadEdge], stored: float
@@ -96,7 +98,7 @@ def test_a_stored_weight_that_is_not_the_models_is_refused(
 def test_a_weight_that_shares_cancel_out_to_may_be_off_by_their_noise() -> None:
     edge = read_edge(np.array([1.5, -1.0, 5.0]), start=2.0, by=BY_BASE)
     network = linear_gate(network_of(seed=0, size=1.0))
-    weight = 2.0 * math.exp(1.3)
+    weight = 2.0 * (0.75 + math.exp(1.3))
     assert gate_of(network, edge, stored=weight + 0.01, noise=0.02).weight == pytest.approx(weight)
     with pytest.raises(InputError, match="not of one training"):
         gate_of(network, edge, stored=weight + 0.03, noise=0.02)
@@ -113,4 +115,4 @@ def test_parts_that_do_not_add_up_are_refused(monkeypatch: pytest.MonkeyPatch) -
     network.layers = torch.nn.Sequential(Step())
     edge = read_edge(np.array([1.5, -1.0, 5.0]), start=2.0, by=BY_BASE)
     with pytest.raises(InputError, match="the parts of a gate add up to 0 and not to 1 with 64 steps"):
-        gate_of(network, edge, stored=2.0 * math.e)
+        gate_of(network, edge, stored=2.0 * (0.75 + math.e))

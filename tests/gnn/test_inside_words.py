@@ -15,7 +15,7 @@ from gnn.inside_words import feature_text, inside_texts, part_text
 from gnn.network import ITSELF
 
 GATE = Gate(
-    proposed_by="closed form", start=0.02, proposal=1.0, gate=1.5, weight=0.03, mean_gate=0.5,
+    proposed_by="closed form", start=0.02, proposal=1.0, unweighed=0.25, gate=1.5, weight=0.035, mean_gate=0.5,
     features=(
         Feature("near", 0.25, 2.0, math.log(6.0)), Feature("share brand", 0.1, -0.5, math.log(0.5)),
         *(Feature(f"alike {name}", 0.0, 0.0, 0.0) for name in ("brand", "words", "meaning")),
@@ -36,7 +36,7 @@ MESSAGES = Messages(
 
 def test_a_gate_is_the_mean_gate_times_a_factor_for_each_feature() -> None:
     edge, gate = inside_texts(Inside(GATE, None, None))
-    assert edge == "The edge weighs 0.03: the closed form's 0.02 times a gate of 1.5."
+    assert edge == "The edge weighs 0.035: the closed form's 0.02 times 1.75: 0.25 as for all, and a gate of 1.5."
     assert gate == (
         "The gate is 0.5 for mean features, times 6 by the network's q·k (0.25, 2.0 standard deviations above the "
         "mean), times 0.5 by the closed form's share of brand (0.1, 0.5 standard deviations below the mean), times "
@@ -44,14 +44,14 @@ def test_a_gate_is_the_mean_gate_times_a_factor_for_each_feature() -> None:
         "standard deviations above the mean), times 1 by the other 1 (Integrated Gradients of log gate, 2e-05 "
         "from their sum)."
     )
-    by_network = replace(GATE, proposed_by="network", proposal=0.05)
+    by_network = replace(GATE, proposed_by="network", proposal=0.05, unweighed=0.0, weight=0.0015)
     assert inside_texts(Inside(by_network, None, None))[0] == (
-        "The edge weighs 0.03, and only the graph network proposed it: its p(i | j) of 0.02 times 0.05, as all that it "
-        "proposes, times a gate of 1.5."
+        "The edge weighs 0.0015, and only the graph network proposed it: its p(i | j) of 0.02 times 0.05, as all that "
+        "it proposes, times a gate of 1.5."
     )
     itself = replace(GATE, proposed_by="itself")
     assert inside_texts(Inside(itself, None, None))[0].startswith(
-        "The edge weighs 0.03: the 0.02 of every product to it"
+        "The edge weighs 0.035: the 0.02 of every product to it"
     )
 
 
