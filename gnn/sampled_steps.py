@@ -96,8 +96,8 @@ class SampledSteps:
             share = roots[part::parts].sum()
             if share:
                 hidden = batch.hidden[user % parts == part]
-                loss = self._loss(network, replace(batch, users=batch.users[part::parts], hidden=hidden), away)
-                yield loss * float(share / roots.sum())
+                smaller = replace(batch, users=batch.users[part::parts], hidden=hidden)
+                yield self._loss(network, smaller, away) * float(share / roots.sum())
 
     def _loss(
         self,
