@@ -13,7 +13,7 @@ import time
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -65,6 +65,9 @@ class MemoryConfig:
 
     users_share: float = 1.0
     """Part of the users, of whom and of whose products alone the shop is to consist."""
+
+    kind: tuple[Literal["linear", "sage"], ...] = ("linear", "sage")
+    """The networks to train."""
 
     epochs: int = 4
     """Passes over the users."""
@@ -126,13 +129,12 @@ def rows_of(config: MemoryConfig) -> list[Option]:
     """Return the rows: of each network the defaults first."""
     found = []
     for network, given in NETWORKS.items():
+        if given.kind not in config.kind:
+            continue
         plain = replace(given, dimension=config.dimension)
-        found += [
-            Option(network, "defaults", plain, config.seed),
-            Option(network, "defaults, another seed", plain, config.seed + 1),
-        ]
-        options = OPTIONS | (TABLES if plain.num_neighbors else {})
+        options = {"defaults": {}} | OPTIONS | (TABLES if plain.num_neighbors else {})
         found += [Option(network, name, replace(plain, **each), config.seed) for name, each in options.items()]
+        found.append(Option(network, "defaults, another seed", plain, config.seed + 1))
     return found
 
 
@@ -209,7 +211,7 @@ def in_own_process(config: MemoryConfig, number: int, folder: Path) -> tuple[Mea
     """Train row ``number`` in a process of its own on the graph in ``folder``."""
     given = {name: getattr(config, name) for name in ("epochs", "dimension", "threads", "seed")}
     given |= {"row": number, "folder": folder}
-    words = [word for name, value in given.items() for word in (f"--{name}", str(value))]
+    words = ["--kind", *config.kind, *(word for name, value in given.items() for word in (f"--{name}", str(value)))]
     done = subprocess.run([sys.executable, "-m", "benchmarks.training_memory", *words], check=False)
     if done.returncode:
         raise InputError(f"row {number} ended with code {done.returncode}; see its output above")
