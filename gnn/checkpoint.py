@@ -7,7 +7,7 @@ import json
 import math
 import re
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from functools import partial
 from pathlib import Path
@@ -133,20 +133,21 @@ class Best:
 class Training:
     """All that changes while a network is trained, from where its checkpoint says on.
 
-    ``rng`` draws the batches, ``dropout`` what a step leaves out of the network; no other chance may be used.
+    ``rng`` draws the batches, ``dropout`` what a step leaves out of the network and how tables are rounded; no other
+    chance may be used.
     """
 
     def __init__(
         self,
         network: nn.Module,
-        optimizer: torch.optim.Optimizer,
+        optimizers: Sequence[torch.optim.Optimizer],
         *,
         rng: np.random.Generator,
         checkpoint: Checkpoint,
         schedule: torch.optim.lr_scheduler.LRScheduler | None = None,
         dropout: torch.Generator | None = None,
     ) -> None:
-        self.network, self.optimizer, self.schedule = network, optimizer, schedule
+        self.network, self.optimizers, self.schedule = network, optimizers, schedule
         self.rng, self.dropout, self.checkpoint = rng, dropout, checkpoint
         self.epoch = 0
         """Passes that are done."""
@@ -185,18 +186,24 @@ class Training:
                     f"stopped at the time limit, in {self._where()}; the same command goes on from there"
                 )
 
-    def step(self, loss: Tensor | None, *, clip: float | None = None) -> float:
-        """Make a step, and return the loss: the sum of what the processes give, None where one has no share of it.
+    def step(self, losses: Iterable[Tensor], *, clip: float | None = None) -> float:
+        """Make a step, and return the loss: the sum of its parts, in all processes; one may have none of them.
 
-        ``clip`` is the largest norm that the gradient may have.
+        The gradient of a part is there before the next one is asked for, so only one is in memory. ``clip`` is the
+        largest norm that the gradient may have.
         """
-        self.optimizer.zero_grad()
-        if loss is not None:
+        for optimizer in self.optimizers:
+            optimizer.zero_grad()
+        own = 0.0
+        for loss in losses:
             loss.backward()  # type: ignore[no-untyped-call]
-        whole = sum_over_processes(self.network, 0.0 if loss is None else float(loss.detach()))
+            own += float(loss.detach())
+            del loss
+        whole = sum_over_processes(self.network, own)
         if clip is not None:
             nn.utils.clip_grad_norm_(self.network.parameters(), clip)
-        self.optimizer.step()
+        for optimizer in self.optimizers:
+            optimizer.step()
         if self.schedule:
             self.schedule.step()
         self.losses.append(whole)
@@ -224,7 +231,7 @@ class Training:
         self.checkpoint.write(
             {
                 "network": self.network.state_dict(),
-                "optimizer": self.optimizer.state_dict(),
+                "optimizers": [optimizer.state_dict() for optimizer in self.optimizers],
                 "schedule": self.schedule.state_dict() if self.schedule else None,
                 "rng": self._rng_before,
                 "dropout": self.dropout.get_state() if self.dropout else None,
@@ -239,7 +246,8 @@ class Training:
 
     def _load(self, state: Mapping[str, Any]) -> None:
         self.network.load_state_dict(state["network"])
-        self.optimizer.load_state_dict(state["optimizer"])
+        for optimizer, kept in zip(self.optimizers, state["optimizers"], strict=True):
+            optimizer.load_state_dict(kept)
         if self.schedule:
             self.schedule.load_state_dict(state["schedule"])
         self.rng.bit_generator.state = self._rng_before = state["rng"]

@@ -90,6 +90,21 @@ class NetworkConfig:
     negatives: int = 2048
     """With ``num_neighbors``: products drawn in each step that stand for all that a wanted one has to outrank."""
 
+    precision: Literal["auto", "float32", "bfloat16"] = "auto"
+    """What training computes scores and message passing in; auto is bfloat16 on CUDA and float32 on the CPU. Losses,
+    sums over neighbours of linear and sage, and all that is computed after training are in 32 bits."""
+
+    accumulate: int = 1
+    """Parts that the users of a step are worked on in, one after the other, before its gradients move the weights: the
+    scores of only one part are in memory. The step stays the same, but for what ``num_neighbors`` draws."""
+
+    table: Literal["float32", "float16", "cpu"] = "float32"
+    """With ``num_neighbors``: how the table of id embeddings is kept. float16 has 16 bits for each number of it; cpu
+    leaves it in the CPU's memory, with popularities and texts. Of both only the rows that a step reads are moved."""
+
+    recompute: bool = False
+    """Throw away what the layers compute, and compute it again in the backward pass (activation checkpointing)."""
+
 
 @dataclass(frozen=True)
 class ClosedFormConfig:
@@ -343,6 +358,7 @@ class TrainConfig:
         for name in ("dimension", "layers", "batch_users", "max_epochs", "evaluate_every", "patience"):
             _require(getattr(self.network, name) >= 1, f"network.{name}", getattr(self.network, name), "1 or more")
         _check_sampling(self.network)
+        _check_memory(self.network)
         for name in ("learning_rate", "temperature"):
             _require(getattr(self.network, name) > 0, f"network.{name}", getattr(self.network, name), "more than 0")
         _require(
@@ -384,6 +400,17 @@ def _check_sampling(config: NetworkConfig) -> None:
     _require(len(counts) in (0, config.layers), name, counts, f"none, or one for each of the {config.layers} layers")
     _require(not counts or config.kind != "linear", name, counts, "none where network.kind is linear; else sage or hgt")
     _require(config.negatives >= 1, "network.negatives", config.negatives, "1 or more")
+
+
+def _check_memory(config: NetworkConfig) -> None:
+    _require(config.accumulate >= 1, "network.accumulate", config.accumulate, "1 or more")
+    # A step over the full graph reads every row, so that there is nothing to leave where it is.
+    _require(
+        config.table == "float32" or bool(config.num_neighbors),
+        "network.table",
+        config.table,
+        "float32, or network.num_neighbors too: steps over the full graph read the whole table",
+    )
 
 
 def _check_closed_form(config: ClosedFormConfig) -> None:

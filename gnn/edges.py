@@ -140,19 +140,19 @@ def fit_edges(
     target_weight = ((buyers + 1.0) ** -config.tail_power).astype(np.float32)
     optimizer = torch.optim.AdamW(network.parameters(), lr=config.learning_rate, weight_decay=config.weight_decay)
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, max_lr=config.learning_rate, total_steps=steps)
-    training = Training(network, optimizer, schedule=schedule, rng=np.random.default_rng(seed), checkpoint=checkpoint)
+    training = Training(network, [optimizer], schedule=schedule, rng=np.random.default_rng(seed), checkpoint=checkpoint)
     with tqdm(total=steps, desc="edge network", unit="step", disable=None) as progress:
         while (done := training.epoch * batches.per_pass) < steps:
             for batch in training.batches(islice(batches.drawn(training.rng), steps - done)):
                 users = learners[batch]
-                own, loss = own_share(users), None
+                own, losses = own_share(users), []
                 if len(own):
                     scores = _Batch.of(candidates, history[own], device).scores(network, unit)
                     loss = _ranking_loss(network, scores, seen=seen[own], wanted=wanted[own], weight=target_weight)
                     # Of several processes each has its share of the mean over all that is wanted.
                     counted, of_all = (_counts(wanted[part], target_weight, device).sum() for part in (own, users))
-                    loss = loss * (counted / of_all)
-                require_finite(training.step(loss, clip=config.clip), "--edges.learning-rate", config.learning_rate)
+                    losses = [loss * (counted / of_all)]
+                require_finite(training.step(losses, clip=config.clip), "--edges.learning-rate", config.learning_rate)
                 progress.update()
             progress.set_postfix(loss=f"{training.end_pass(None).loss:.4f}")
     fitted = FittedEdges(network, candidates.names)

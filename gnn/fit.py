@@ -20,8 +20,18 @@ from gnn.config import NetworkConfig
 from gnn.distributed import own_share
 from gnn.losses import hidden_product_loss, require_finite
 from gnn.message_passing import MessagePassingNetwork
-from gnn.network import BOUGHT, ProductNetwork, QueryKeyNetwork, Relation, adjacency, as_tensor, product_relations
+from gnn.network import (
+    BOUGHT,
+    MemoryOptions,
+    ProductNetwork,
+    QueryKeyNetwork,
+    Relation,
+    adjacency,
+    as_tensor,
+    product_relations,
+)
 from gnn.sampled_steps import SampledSteps
+from gnn.tables import RoundedAdam
 from loaders.errors import InputError
 
 
@@ -80,7 +90,7 @@ def fit_network(
     sampled = _sampled_steps(data, history, config=config)
     training = Training(
         network,
-        torch.optim.AdamW(network.parameters(), lr=config.learning_rate, weight_decay=0.0),
+        _optimizers(network, config),
         rng=np.random.default_rng(seed),
         dropout=network.rng,
         checkpoint=checkpoint,
@@ -125,15 +135,31 @@ def _make_sampled_pass(
 ) -> None:
     """Make one pass over the users on sampled neighbourhoods, or the rest of one that has begun."""
     for batch in training.batches(steps.batches(training.rng)):
-        loss = steps.loss(cast(MessagePassingNetwork, network), batch)
-        if loss is not None:
-            require_finite(training.step(loss), "--network.learning-rate", config.learning_rate)
+        if batch.hidden.any():
+            losses = steps.losses(cast(MessagePassingNetwork, network), batch, parts=config.accumulate)
+            require_finite(training.step(losses), "--network.learning-rate", config.learning_rate)
+
+
+def _optimizers(network: ProductNetwork, config: NetworkConfig) -> list[torch.optim.Optimizer]:
+    apart = network.tables
+    rest = [each for each in network.parameters() if all(each is not table for table in apart)]
+    dense = torch.optim.AdamW(rest, lr=config.learning_rate, weight_decay=0.0)
+    if not apart:
+        return [dense]
+    if config.table == "cpu":
+        return [dense, torch.optim.SparseAdam(apart, lr=config.learning_rate)]
+    return [dense, RoundedAdam(apart, lr=config.learning_rate, rng=network.rng)]
 
 
 def make_network(data: HeteroData, config: NetworkConfig, *, device: torch.device, seed: int) -> ProductNetwork:
     """Return an untrained network for the products and relations of ``data``."""
+    memory = MemoryOptions(
+        bfloat16=config.precision == "bfloat16" or (config.precision == "auto" and device.type == "cuda"),
+        recompute=config.recompute,
+        table=config.table,
+    )
     if config.kind != "linear":
-        return MessagePassingNetwork(
+        network: ProductNetwork = MessagePassingNetwork(
             data,
             kind=config.kind,
             dimension=config.dimension,
@@ -142,18 +168,23 @@ def make_network(data: HeteroData, config: NetworkConfig, *, device: torch.devic
             device=device,
             identity_dropout=config.identity_dropout,
             seed=seed,
-        ).to(device)
-    links = {relation for source, relation, target in data.edge_types if source == target == "product"}
-    return QueryKeyNetwork(
-        data["product"].x,
-        relations=product_relations(data, device),
-        one_hop=frozenset(relation for relation in links if not relation.startswith("rev_")),
-        dimension=config.dimension,
-        layers=config.layers,
-        temperature=config.temperature,
-        identity_dropout=config.identity_dropout,
-        rng=torch.Generator().manual_seed(seed),
-    ).to(device)
+            memory=memory,
+        )
+    else:
+        links = {relation for source, relation, target in data.edge_types if source == target == "product"}
+        network = QueryKeyNetwork(
+            data["product"].x,
+            relations=product_relations(data, device),
+            one_hop=frozenset(relation for relation in links if not relation.startswith("rev_")),
+            dimension=config.dimension,
+            layers=config.layers,
+            temperature=config.temperature,
+            identity_dropout=config.identity_dropout,
+            rng=torch.Generator().manual_seed(seed),
+            memory=memory,
+        )
+    network.to_device(device)
+    return network
 
 
 def _fitted(network: ProductNetwork, bought: Relation, *, epochs: int) -> FittedNetwork:
@@ -179,26 +210,45 @@ def _make_pass(
     config: NetworkConfig,
 ) -> None:
     """Make one pass over the users, or the rest of one that has begun."""
-    device = network.identity.device
     batch_users = _batch_users(bought, config)
     drawn = hide_purchases(bought, share=config.hidden_share, batch_users=batch_users, rng=training.rng)
     for users, hidden in training.batches(drawn):
-        rest, wanted = without(bought, hidden), only(bought, hidden)
-        queries, keys = network(Relation.of(rest, device))
-        roots = np.sqrt(np.diff(wanted.indptr)[users])
-        if not roots.any():
-            continue
-        # Of several processes each has its share of the users, and of the mean over all that is wanted.
-        own, loss = own_share(users), None
+        vectors = network(Relation.of(without(bought, hidden), network.device))
+        if hidden.any():
+            losses = _losses(network, vectors, bought, history, users=users, hidden=hidden, parts=config.accumulate)
+            require_finite(training.step(losses), "--network.learning-rate", config.learning_rate)
+
+
+def _losses(
+    network: ProductNetwork,
+    vectors: tuple[Tensor, Tensor],
+    bought: sparse.csr_array,
+    history: sparse.csr_array,
+    *,
+    users: Int[np.ndarray, " users"],
+    hidden: Bool[np.ndarray, " pairs"],
+    parts: int,
+) -> Iterator[Tensor]:
+    """Yield the loss of a step in parts whose sum it is; ``vectors`` are the queries and the keys of all products."""
+    rest, wanted = without(bought, hidden), only(bought, hidden)
+    rest_history = without(history, hidden)
+    whole = np.sqrt(np.diff(wanted.indptr)[users]).sum()
+    # The gradients of the parts end at the vectors, and are propagated back once.
+    queries, keys = (each.detach().requires_grad_() for each in vectors)
+    for part in range(parts):
+        # Each part, and of several processes each, has its share of the users, and of the mean over all that is wanted.
+        own = own_share(users)[part::parts]
         known, goal = rest[own].tocoo(), wanted[own].tocoo()
         if goal.nnz:
-            profile = as_tensor(without(history, hidden)[own], device) @ queries
-            # The scores are the one large dense product; the propagation stays in 32 bits.
-            with torch.autocast(device.type, torch.bfloat16, enabled=device.type == "cuda"):
-                scores = network.scores(profile, keys)
-            loss = hidden_product_loss(scores.float(), known=_pairs(known, device), wanted=_pairs(goal, device))
-            loss = loss * float(np.sqrt(np.diff(wanted.indptr)[own]).sum() / roots.sum())
-        require_finite(training.step(loss), "--network.learning-rate", config.learning_rate)
+            profile = as_tensor(rest_history[own], network.device) @ queries
+            # The scores are the one large dense product. No name is kept: they would be there beside those of the next.
+            yield hidden_product_loss(
+                network.scores(profile, keys),
+                known=_pairs(known, network.device),
+                wanted=_pairs(goal, network.device),
+            ) * float(np.sqrt(np.diff(wanted.indptr)[own]).sum() / whole)
+    if queries.grad is not None and keys.grad is not None:
+        torch.autograd.backward(vectors, [queries.grad, keys.grad])
 
 
 def hide_purchases(

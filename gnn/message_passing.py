@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from math import gcd
 from typing import Literal
 
@@ -13,7 +14,16 @@ from torch_geometric.data import HeteroData
 from torch_geometric.nn import HeteroConv, HGTConv, SAGEConv
 from torch_geometric.utils import to_edge_index
 
-from gnn.network import BOUGHT, START_SCALE, ProductNetwork, Relation, adjacency, as_tensor
+from gnn.network import (
+    AS_IT_COMES,
+    BOUGHT,
+    START_SCALE,
+    MemoryOptions,
+    ProductNetwork,
+    Relation,
+    adjacency,
+    as_tensor,
+)
 
 REVERSED = ("product", "rev_bought", "user")
 HEADS = 4
@@ -27,7 +37,7 @@ class MessagePassingNetwork(ProductNetwork):
     2020) weighs neighbours by attention. What the last layer says of a product is turned into its query and its key.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913
         self,
         data: HeteroData,
         *,
@@ -38,6 +48,7 @@ class MessagePassingNetwork(ProductNetwork):
         device: torch.device,
         identity_dropout: float,
         seed: int,
+        memory: MemoryOptions = AS_IT_COMES,
     ) -> None:
         rng = torch.Generator().manual_seed(seed)
         super().__init__(
@@ -46,6 +57,7 @@ class MessagePassingNetwork(ProductNetwork):
             temperature=temperature,
             identity_dropout=identity_dropout,
             rng=rng,
+            memory=memory,
         )
         self.num_nodes = {label: data[label].num_nodes for edge_type in data.edge_types for label in edge_type[::2]}
         self.edge_types = list(data.edge_types)
@@ -92,11 +104,19 @@ class MessagePassingNetwork(ProductNetwork):
     ) -> tuple[Float[Tensor, "products dimension"], Float[Tensor, "products dimension"]]:
         # HGT takes the transforms of the edge types to be in the order that it was told.
         edge_index_dict = {edge_type: found[edge_type] for edge_type in self.edge_types}
-        for number, convolution in enumerate(self.convolutions):
-            if number:
-                x_dict = {label: x.relu() for label, x in x_dict.items()}
-            x_dict = convolution(x_dict, edge_index_dict)
-        return x_dict["product"] @ self.turn, normalize(x_dict["product"] @ self.key_turn, dim=1)
+        with self.reduced():
+            for number in range(len(self.convolutions)):
+                x_dict = self.recomputed(partial(self._layer, number, x_dict, edge_index_dict))
+            query, key = x_dict["product"] @ self.turn, x_dict["product"] @ self.key_turn
+        return query.float(), normalize(key.float(), dim=1)
+
+    def _layer(
+        self, number: int, x_dict: dict[str, Tensor], edge_index_dict: dict[tuple[str, str, str], Tensor]
+    ) -> dict[str, Tensor]:
+        if number:
+            x_dict = {label: x.relu() for label, x in x_dict.items()}
+        made: dict[str, Tensor] = self.convolutions[number](x_dict, edge_index_dict)
+        return made
 
 
 def edge_pairs(data: HeteroData) -> dict[tuple[str, str, str], Int[Tensor, "2 edges"]]:
@@ -111,9 +131,18 @@ def _convolution(data: HeteroData, kind: Literal["sage", "hgt"], dimension: int)
         layer: nn.Module = HGTConv(dimension, dimension, (labels, data.edge_types), heads=gcd(HEADS, dimension))
         return layer
     # The sum over a matrix of row means is GraphSAGE's mean, in half the time of PyG's mean over pairs.
-    convolutions = {each: SAGEConv(dimension, dimension, aggr="sum") for each in data.edge_types}
+    convolutions = {each: _SumConv(dimension, dimension, aggr="sum") for each in data.edge_types}
     mean: nn.Module = HeteroConv(convolutions, aggr="mean")
     return mean
+
+
+class _SumConv(SAGEConv):  # type: ignore[misc]
+    """GraphSAGE whose sums over neighbours are in 32 bits: on a CPU torch has no sparse product in 16."""
+
+    def message_and_aggregate(self, adj_t: Tensor, x: tuple[Tensor, Tensor | None]) -> Tensor:
+        with torch.autocast(x[0].device.type, enabled=False):
+            summed: Tensor = super().message_and_aggregate(adj_t, (x[0].float(), x[1]))
+        return summed
 
 
 def _row_means(incoming: Tensor) -> Tensor:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from functools import partial
+from typing import Any, Literal, TypeVar
 
 import numpy as np
 import torch
@@ -12,7 +13,12 @@ from jaxtyping import Float, Int
 from scipy import sparse
 from torch import Tensor, nn
 from torch.nn.functional import normalize
+from torch.utils.checkpoint import checkpoint
 from torch_geometric.data import HeteroData
+
+from gnn.tables import rows
+
+Made = TypeVar("Made")
 
 BOUGHT = ("user", "bought", "product")
 START_SCALE = 0.01
@@ -85,6 +91,23 @@ def product_relations(data: HeteroData, device: torch.device) -> dict[str, Relat
     }
 
 
+@dataclass(frozen=True)
+class MemoryOptions:
+    """What training does to need less memory; what the network says after it is computed in 32 bits in any case."""
+
+    bfloat16: bool = False
+    """Scores and message passing are computed in 16 bits."""
+
+    recompute: bool = False
+    """What layers compute is thrown away, and computed again in the backward pass."""
+
+    table: Literal["float32", "float16", "cpu"] = "float32"
+    """How what grows with the products is kept: as all else, in 16 bits, or on the CPU."""
+
+
+AS_IT_COMES = MemoryOptions()
+
+
 class ProductNetwork(nn.Module):
     """What all kinds share: product vectors to start from, by id and text, and how a user's score is made of the last.
 
@@ -99,27 +122,61 @@ class ProductNetwork(nn.Module):
         temperature: float,
         identity_dropout: float,
         rng: torch.Generator,
+        memory: MemoryOptions = AS_IT_COMES,
     ) -> None:
         super().__init__()
+        self.memory = memory
         self.identity_dropout = identity_dropout
         self.rng = rng
         self.text: Tensor
         self.register_buffer("text", _centred(text), persistent=False)
         num_products, text_dimension = text.shape
-        self.identity = nn.Parameter(START_SCALE * torch.randn(num_products, dimension, generator=rng))
+        identity = START_SCALE * torch.randn(num_products, dimension, generator=rng)
+        self.identity = nn.Parameter(identity.half() if memory.table == "float16" else identity)
+        # Else small gradients of a table in 16 bits were 0.
+        self.identity.grad_dtype = torch.float32
         bound = text_dimension**-0.5
         self.projection = nn.Parameter(bound * (2 * torch.rand(text_dimension, dimension, generator=rng) - 1))
         self.turn = nn.Parameter(torch.eye(dimension))
         self.popularity = nn.Parameter(torch.zeros(num_products))
         self.log_temperature = nn.Parameter(torch.tensor(float(np.log(temperature))))
 
+    @property
+    def device(self) -> torch.device:
+        """Where the network computes."""
+        return self.projection.device
+
+    @property
+    def tables(self) -> tuple[nn.Parameter, ...]:
+        """The parameters whose gradient is sparse: of those that grow with the products only rows are read."""
+        return () if self.memory.table == "float32" else (self.identity, self.popularity)
+
+    def to_device(self, device: torch.device) -> None:
+        """Move the network to where it computes, but for tables that stay on the CPU."""
+        self.to(device)
+        if self.memory.table == "cpu":
+            for table in (self.identity, self.popularity, self.text):
+                table.data = table.data.cpu()
+
+    def reduced(self) -> torch.autocast:
+        """Return the context of what training computes in 16 bits, if it does."""
+        return torch.autocast(self.device.type, torch.bfloat16, enabled=self.training and self.memory.bfloat16)
+
+    def recomputed(self, compute: Callable[[], Made]) -> Made:
+        """Return what ``compute``, which draws nothing, gives; in training it may be thrown away and computed again."""
+        if self.training and self.memory.recompute:
+            made: Made = checkpoint(compute, use_reentrant=False, preserve_rng_state=False)
+            return made
+        return compute()
+
     def start(self, products: Int[Tensor, " chosen"] | None = None) -> Float[Tensor, "chosen dimension"]:
         """Return the vectors before any propagation, of all products or of these, by row.
 
         In training a random part of them goes without its id.
         """
-        identity, text = (part if products is None else part[products] for part in (self.identity, self.text))
-        by_text = text @ self.projection
+        identity = self._rows(self.identity, products)
+        text = self.text if products is None else self.text[products.to(self.text.device)]
+        by_text = text.to(self.device) @ self.projection
         if not self.training or not self.identity_dropout:
             return identity + by_text
         kept = torch.rand(len(identity), 1, generator=self.rng) >= self.identity_dropout
@@ -132,11 +189,18 @@ class ProductNetwork(nn.Module):
         products: Int[Tensor, " products"] | None = None,
     ) -> Float[Tensor, "users products"]:
         """Return cosine / temperature + popularity; the larger, the likelier. ``keys`` are those of ``products``."""
-        popularity = self.popularity if products is None else self.popularity[products]
+        popularity = self._rows(self.popularity, products)
         # All within one product: users × products numbers are the most of a step, and each pass over them costs.
         scaled = normalize(users, dim=1) / self.log_temperature.exp()
         one = scaled.new_ones(len(scaled), 1)
-        return torch.cat([scaled, one], dim=1) @ torch.cat([keys, popularity[:, None]], dim=1).T
+        with self.reduced():
+            product = torch.cat([scaled, one], dim=1) @ torch.cat([keys, popularity[:, None]], dim=1).T
+        return product.float()
+
+    def _rows(self, table: Tensor, products: Tensor | None) -> Tensor:
+        if self.tables:
+            return rows(table, products, device=self.device)
+        return table if products is None else table[products]
 
 
 class QueryKeyNetwork(ProductNetwork):
@@ -147,7 +211,7 @@ class QueryKeyNetwork(ProductNetwork):
     propagated 1, 2, … times (the light convolution of He et al. 2020, LightGCN, equation 7).
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913
         self,
         text: Float[Tensor, "products text"],
         *,
@@ -158,8 +222,16 @@ class QueryKeyNetwork(ProductNetwork):
         temperature: float,
         identity_dropout: float,
         rng: torch.Generator,
+        memory: MemoryOptions = AS_IT_COMES,
     ) -> None:
-        super().__init__(text, dimension=dimension, temperature=temperature, identity_dropout=identity_dropout, rng=rng)
+        super().__init__(
+            text,
+            dimension=dimension,
+            temperature=temperature,
+            identity_dropout=identity_dropout,
+            rng=rng,
+            memory=memory,
+        )
         self.relations = dict(relations)
         self.one_hop = one_hop
         self.layers = layers
@@ -171,7 +243,12 @@ class QueryKeyNetwork(ProductNetwork):
         self, bought: Relation
     ) -> tuple[Float[Tensor, "products dimension"], Float[Tensor, "products dimension"]]:
         """Return the queries, and the keys at unit length, as these purchases (users × products) propagate them."""
-        parts = self.parts(self.start(), bought).values()
+        return self.recomputed(partial(self._mixed, self.start(), bought))
+
+    def _mixed(
+        self, start: Float[Tensor, "products dimension"], bought: Relation
+    ) -> tuple[Float[Tensor, "products dimension"], Float[Tensor, "products dimension"]]:
+        parts = self.parts(start, bought).values()
         query = sum(weight * part for weight, part in zip(self.query_weights, parts, strict=True))
         key = sum(weight * part for weight, part in zip(self.key_weights, parts, strict=True))
         return query @ self.turn, normalize(key, dim=1)

@@ -82,32 +82,49 @@ class SampledSteps:
             hidden, drawn = rng.random(pairs) < self.hidden_share, rng.permutation(num_products)[: self.negatives]
             yield SampledBatch(users, hidden, drawn, seed=int(rng.integers(2**63)))
 
-    def loss(self, network: MessagePassingNetwork, batch: SampledBatch) -> Tensor | None:
-        """Return the loss of a step, None where nothing is hidden; its memory depends on the step's size alone."""
-        if not batch.hidden.any():
-            return None
+    def losses(self, network: MessagePassingNetwork, batch: SampledBatch, *, parts: int = 1) -> Iterator[Tensor]:
+        """Yield the parts of a step's loss, which is their sum; memory depends on the size of a part alone.
+
+        A part has some of the users, their share of the mean over all that is hidden, and a neighbourhood of its own:
+        with all neighbours and no dropout the sum is the loss of the step in one, else another estimate of the same.
+        """
+        own = cast(sparse.csr_array, self.history[batch.users])
+        user = np.repeat(np.arange(len(batch.users)), np.diff(own.indptr))
+        away = (batch.users[user[batch.hidden]], own.indices[batch.hidden])
+        roots = np.sqrt(np.bincount(user[batch.hidden], minlength=len(batch.users)))
+        for part in range(parts):
+            share = roots[part::parts].sum()
+            if share:
+                hidden = batch.hidden[user % parts == part]
+                smaller = replace(batch, users=batch.users[part::parts], hidden=hidden)
+                yield self._loss(network, smaller, away) * float(share / roots.sum())
+
+    def _loss(
+        self,
+        network: MessagePassingNetwork,
+        batch: SampledBatch,
+        away: tuple[Int[np.ndarray, " pairs"], Int[np.ndarray, " pairs"]],
+    ) -> Tensor:
+        """Return the mean over what is hidden of these users; ``away`` are users and products of all that is."""
         users, hidden, drawn = batch.users, batch.hidden, batch.drawn
         own = cast(sparse.csr_array, self.history[users])
         num_products = own.shape[1]
         user = np.repeat(np.arange(len(users)), np.diff(own.indptr))
         seeds = np.unique(np.concatenate([own.indices, drawn]))
         places = np.searchsorted(seeds, own.indices)
-        pairs = torch.from_numpy(np.stack([user, places]).astype(np.int64)).to(network.identity.device)
+        pairs = torch.from_numpy(np.stack([user, places]).astype(np.int64)).to(network.device)
         known, wanted = pairs[:, torch.from_numpy(~hidden)], pairs[:, torch.from_numpy(hidden)]
-        around = self._neighbourhood(
-            seeds, hidden_users=users[user[hidden]], hidden_products=own.indices[hidden], seed=batch.seed
-        )
-        queries, keys = network.of_batch(around.to(network.identity.device))
+        around = self._neighbourhood(seeds, hidden_users=away[0], hidden_products=away[1], seed=batch.seed)
+        queries, keys = network.of_batch(around.to(network.device))
         weights = sparse.csr_array(
             (own.data[~hidden], (user[~hidden], places[~hidden])), shape=(len(users), len(seeds))
         )
-        profile = as_tensor(weights, network.identity.device) @ queries[: len(seeds)]
-        chosen = torch.from_numpy(seeds).to(network.identity.device)
+        profile = as_tensor(weights, network.device) @ queries[: len(seeds)]
         return sampled_product_loss(
-            network.scores(profile, keys[: len(seeds)], products=chosen),
+            network.scores(profile, keys[: len(seeds)], products=torch.from_numpy(seeds).to(network.device)),
             known=known,
             wanted=wanted,
-            drawn=torch.from_numpy(np.searchsorted(seeds, drawn)).to(network.identity.device),
+            drawn=torch.from_numpy(np.searchsorted(seeds, drawn)).to(network.device),
             num_products=num_products,
         )
 

@@ -123,6 +123,11 @@ def test_a_shop_that_cannot_be_learned_from_is_refused_and_leaves_no_run(
         (lambda: TrainConfig(network=NetworkConfig(hidden_share=1.0)), "network.hidden_share is 1.0; give between 0"),
         (lambda: TrainConfig(network=NetworkConfig(max_epochs=0)), "network.max_epochs is 0; give 1 or more"),
         (lambda: TrainConfig(network=NetworkConfig(temperature=0.0)), "network.temperature is 0.0; give more than 0"),
+        (lambda: TrainConfig(network=NetworkConfig(accumulate=0)), "network.accumulate is 0; give 1 or more"),
+        (
+            lambda: TrainConfig(network=NetworkConfig(table="cpu")),
+            "network.table is 'cpu'; give float32, or network.num_neighbors too: steps over the full graph read",
+        ),
         (lambda: TrainConfig(related=RelatedConfig(trend=-1.0)), "related.trend is -1.0; give 0 or more"),
         (lambda: TrainConfig(edges=EdgeConfig(hidden_share=1.0)), "edges.hidden_share is 1.0; give between 0 and 1"),
         (lambda: TrainConfig(edges=EdgeConfig(passes=-1)), "edges.passes is -1; give 0 or more"),

@@ -40,11 +40,13 @@ LOOKS = (0.1, 0.4, 0.3, 0.4, 0.9)
 """Best after the second pass; after the fourth patience ends."""
 
 
-def fit_a_network(checkpoint: Checkpoint, *, kind: Literal["linear", "sage", "hgt"] = "linear") -> FittedNetwork:
+def fit_a_network(
+    checkpoint: Checkpoint, *, kind: Literal["linear", "sage", "hgt"] = "linear", **options: Any
+) -> FittedNetwork:
     return fit_network(
         DATA,
         TASK.history,
-        config=NetworkConfig(kind=kind, dimension=8, batch_users=16, evaluate_every=1, patience=2),
+        config=NetworkConfig(kind=kind, dimension=8, batch_users=16, evaluate_every=1, patience=2, **options),
         device=CPU,
         seed=3,
         epochs=5 if kind == "linear" else 2,
@@ -72,14 +74,29 @@ def stopped_after_every_step(fit: Callable[[Checkpoint], Any], file: Path) -> tu
     raise AssertionError("it never ended")
 
 
-@pytest.mark.parametrize("kind", ["linear", "sage", "hgt"])
+SAMPLED = {"num_neighbors": (4, 3), "negatives": 20}
+
+
+@pytest.mark.parametrize(
+    ("kind", "options"),
+    [
+        ("linear", {}),
+        ("sage", {}),
+        ("hgt", {}),
+        ("linear", {"precision": "bfloat16", "accumulate": 3, "recompute": True}),
+        ("sage", {**SAMPLED, "precision": "bfloat16", "accumulate": 3, "recompute": True}),
+        ("sage", {**SAMPLED, "table": "cpu"}),
+        ("sage", {**SAMPLED, "table": "float16"}),
+    ],
+    ids=str,
+)
 def test_a_graph_network_stopped_after_every_step_gets_the_same_weights(
-    kind: Literal["linear", "sage", "hgt"], tmp_path: Path
+    kind: Literal["linear", "sage", "hgt"], options: dict[str, Any], tmp_path: Path
 ) -> None:
     epochs: list[EpochRecord] = []
-    whole = fit_a_network(Checkpoint("fit", record=epochs.append), kind=kind)
+    whole = fit_a_network(Checkpoint("fit", record=epochs.append), kind=kind, **options)
     resumed, starts, told = stopped_after_every_step(
-        lambda checkpoint: fit_a_network(checkpoint, kind=kind), tmp_path / "fit.safetensors"
+        lambda checkpoint: fit_a_network(checkpoint, kind=kind, **options), tmp_path / "fit.safetensors"
     )
     assert starts == len(epochs) * 8 + 1
     assert resumed.epochs == whole.epochs == 2
