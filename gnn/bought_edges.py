@@ -49,6 +49,11 @@ class Removed:
         )
 
 
+def to_rank_by(related: pl.DataFrame) -> pl.DataFrame:
+    """Return of ``RELATED`` edges by position what lists need: ``source, target, weight, kind``, 25 bytes an edge."""
+    return related.select("source", "target", "weight", largest_shares(related).alias("kind"))
+
+
 @dataclass(frozen=True)
 class Buyers:
     """Users who follow each other."""
@@ -125,7 +130,7 @@ class BoughtEdges:
         fill: bool,
         rules_file: Path | None = None,
     ) -> BoughtEdges:
-        """Return the ranked edges by a run's ``RELATED`` (``edges``, by position, with shares).
+        """Return the ranked edges by a run's ``RELATED`` (``edges``, of :func:`to_rank_by`).
 
         The purchases that ``graph`` itself holds are not looked at.
         """
@@ -147,7 +152,7 @@ class BoughtEdges:
             products=products,
             purchases=purchases,
             related=related_matrix(edges, products),
-            kinds=related_matrix(edges.with_columns(kind=largest_shares(edges)), products, column="kind"),
+            kinds=related_matrix(edges, products, column="kind"),
             k=min(k, len(products)),
             calibration=calibration,
             popular=popular,

@@ -9,7 +9,7 @@ from typing import Any, Literal
 import polars as pl
 import tyro
 
-from gnn.bought_edges import BoughtEdges
+from gnn.bought_edges import BoughtEdges, to_rank_by
 from gnn.columns import ENDS, Kind
 from gnn.diff import difference
 from gnn.preferences import user_preferences
@@ -32,6 +32,9 @@ from loaders.errors import InputError, run_command
 
 FOLDERS: dict[Kind, str] = {"bought": "ranked_edges", "related": "related_edges"}
 """Where a delivery is in the run's folder, unless another place is given."""
+
+PRODUCTS_AT_ONCE = 4_096
+"""Whose ``RELATED`` edges are in memory with their ids."""
 
 RANKING = ("polars", "numpy", "scipy")
 """Libraries that rank and write: another version of one may write other bytes."""
@@ -110,7 +113,7 @@ class Sources:
 
     purchases: Purchases
     related: pl.DataFrame
-    """The run's ``RELATED`` by position, with shares."""
+    """The run's ``RELATED`` by position; for lists of users what :func:`gnn.bought_edges.to_rank_by` keeps of it."""
 
     fingerprint: str
     """Of the graph."""
@@ -126,7 +129,7 @@ def export_run(folder: RunFolder, config: ExportConfig) -> Delivery:
     manifest, preferring = folder.manifest(), folder.config().profiles
     to_graph = config.to_graph and config.edges == "bought"
     with open_store(manifest.store, read_only=not to_graph, password_file=config.password_file) as store:
-        sources = _read(store, manifest, all_purchases=to_graph)
+        sources = _read(store, manifest, edges=config.edges, all_purchases=to_graph)
         delivery = deliver(sources, folder, manifest, config=config, engine=engine)
         if to_graph:
             now = sources.purchases.now
@@ -140,7 +143,7 @@ def explained_rules(folder: RunFolder, config: ExportConfig) -> str:
     """Return a table of what each rule of ``config`` takes out of the lists that a finished run would deliver."""
     manifest = folder.manifest()
     with open_store(manifest.store, read_only=True, password_file=config.password_file) as store:
-        sources = _read(store, manifest, all_purchases=False)
+        sources = _read(store, manifest, edges="bought", all_purchases=False)
         edges = _bought_edges(sources, folder, manifest, config=config)
         starts = range(0, len(edges.owners), config.per_shard)
         parts = [edges.removed(edges.part(start, min(start + config.per_shard, len(edges.owners)))) for start in starts]
@@ -149,12 +152,13 @@ def explained_rules(folder: RunFolder, config: ExportConfig) -> str:
     return text_table(("rule", "places it takes", "of users"), rows)
 
 
-def _read(store: GraphStore, manifest: Manifest, *, all_purchases: bool) -> Sources:
+def _read(store: GraphStore, manifest: Manifest, *, edges: Kind, all_purchases: bool) -> Sources:
     """Return what the store holds, with all purchases in memory, or with none: they are read when they are needed."""
     manifest.require_own_results(store)
     fingerprint, now = store.fingerprint(), store.last_purchase() + 1
     graph = build_graph(store.read_graph(purchases=all_purchases))
-    related = results_by_position(store.read_results("RELATED", manifest.run), graph, relation="RELATED")
+    related = _related(store, manifest.run, graph, edges=edges)
+    manifest.require_own_results(store)
     require_unchanged(store, fingerprint)
     purchases: Purchases
     if all_purchases:
@@ -162,6 +166,19 @@ def _read(store: GraphStore, manifest: Manifest, *, all_purchases: bool) -> Sour
     else:
         purchases = PurchasesInStore(store, graph, fingerprint=fingerprint, now=now)
     return Sources(graph, purchases, related, fingerprint)
+
+
+def _related(store: GraphStore, run: str, graph: Graph, *, edges: Kind) -> pl.DataFrame:
+    """Return a run's ``RELATED`` for lists of users, or for those of products, read some products at a time.
+
+    With ids and all shares 20 million edges take several GB.
+    """
+    parts = []
+    for start in range(0, len(graph.products), PRODUCTS_AT_ONCE):
+        some = graph.products["id"].slice(start, PRODUCTS_AT_ONCE)
+        read = results_by_position(store.read_results("RELATED", run, sources=some), graph, relation="RELATED")
+        parts.append(to_rank_by(read) if edges == "bought" else read)
+    return pl.concat(parts)
 
 
 def deliver(

@@ -21,6 +21,7 @@ import numpy as np
 import torch
 import tyro
 
+from gnn.bought_edges import to_rank_by
 from gnn.cartograph import Cartograph, FittedCartograph
 from gnn.checkpoint import Checkpoints, Record
 from gnn.choose import Networks, choose_closed_form, choose_networks
@@ -125,7 +126,7 @@ def train(config: TrainConfig) -> None:
                 Sources(
                     graph,
                     PurchasesInMemory.of(graph.bought, now=split.now),
-                    results_by_position(by_id, graph, relation="RELATED"),
+                    to_rank_by(results_by_position(by_id, graph, relation="RELATED")),
                     fingerprint,
                 ),
                 folder,

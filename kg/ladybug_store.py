@@ -116,17 +116,9 @@ class LadybugStore:
         return self._nodes(label, self._required_layout().nodes[label]).sort("id")
 
     def read_edges(self, relation: str, sources: pl.Series, *, properties: Sequence[str]) -> pl.DataFrame:
-        """Return the edges that start at these nodes.
-
-        What lies between the first id and the last is read too: of 10,240 users with 150,000 of 2 million purchases
-        that takes 0.1 s, where ``id IN $ids`` takes 11 and ``UNWIND`` 1.2.
-        """
-        wanted = schema.no_edges(relation).select("source", "target", *properties)
-        if sources.is_empty():
-            return wanted
-        ends = {"first": sources.min(), "last": sources.max()}
-        edges = self._edges(relation, "WHERE s.id >= $first AND s.id <= $last", ends, properties=properties)
-        return edges.filter(pl.col("source").is_in(sources.implode())).select(wanted.columns).sort(pl.all())
+        """Return the edges that start at these nodes."""
+        self._required_layout()
+        return self._edges_from(sources, relation, properties=properties).sort(pl.all())
 
     def last_purchase(self) -> int:
         """Return the moment of the last purchase."""
@@ -157,10 +149,14 @@ class LadybugStore:
             self._run("MATCH (r:Run {id: $id}) DELETE r", {"id": run.name})
             self._copy("Run", _run_frame(run))
 
-    def read_results(self, relation: str, run: str) -> pl.DataFrame:
+    def read_results(self, relation: str, run: str, *, sources: pl.Series | None = None) -> pl.DataFrame:
         """Return the edges that ``run`` wrote."""
         self._required_layout()
-        return self._edges(relation, "WHERE e.run = $run", {"run": run}).drop("run").sort(*schema.key_columns(relation))
+        if sources is None:
+            edges = self._edges(relation, "WHERE e.run = $run", {"run": run})
+        else:
+            edges = self._edges_from(sources, relation, "AND e.run = $run", {"run": run})
+        return edges.drop("run").sort(*schema.key_columns(relation))
 
     def run_record(self, name: str | None = None) -> RunRecord | None:
         """Return the record of the run ``name``, or of the last one."""
@@ -245,6 +241,26 @@ class LadybugStore:
         columns = ", ".join(f"n.`{name}` AS `{name}`" for name in properties)
         rows = self._read(f"MATCH (n:{label}) RETURN {columns}")
         return rows.select(pl.col(name).cast(_polars_type(kind)) for name, kind in properties.items())
+
+    def _edges_from(
+        self,
+        sources: pl.Series,
+        relation: str,
+        condition: str = "",
+        parameters: Mapping[str, Any] | None = None,
+        *,
+        properties: Sequence[str] | None = None,
+    ) -> pl.DataFrame:
+        """Return the edges that start at ``sources`` and meet the ``condition``.
+
+        What lies between the first id and the last is read too: of 10,240 users with 150,000 of 2 million purchases
+        that takes 0.1 s, where ``id IN $ids`` takes 11 and ``UNWIND`` 1.2.
+        """
+        # No id is empty, so no node lies between two empty ones.
+        ends = {"first": sources.min() or "", "last": sources.max() or ""}
+        where = f"WHERE s.id >= $first AND s.id <= $last {condition}"
+        edges = self._edges(relation, where, {**ends, **(parameters or {})}, properties=properties)
+        return edges.filter(pl.col("source").is_in(sources.implode()))
 
     def _edges(
         self,

@@ -186,12 +186,17 @@ class Neo4jStore:
             )
             self._delete_leftovers(lock)
 
-    def read_results(self, relation: str, run: str) -> pl.DataFrame:
+    def read_results(self, relation: str, run: str, *, sources: pl.Series | None = None) -> pl.DataFrame:
         """Return the edges that ``run`` wrote."""
         self._required_layout()
         while True:
             mark = self._current(run)[0].get(relation)
-            ids = sorted(read_ids(self._connection, schema.endpoints(relation)[0])) if mark else []
+            if not mark:
+                ids = []
+            elif sources is None:
+                ids = sorted(read_ids(self._connection, schema.endpoints(relation)[0]))
+            else:
+                ids = sources.to_list()
             found = {
                 label: pl.concat(
                     [

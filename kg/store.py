@@ -70,8 +70,11 @@ class GraphStore(Protocol):
         """Put ``edges`` (``source``, ``target``, properties) in the place of all that this run wrote before."""
         ...
 
-    def read_results(self, relation: str, run: str) -> pl.DataFrame:
-        """Return the edges that ``run`` wrote: ``source``, ``target`` and properties, sorted by both ends."""
+    def read_results(self, relation: str, run: str, *, sources: pl.Series | None = None) -> pl.DataFrame:
+        """Return the edges that ``run`` wrote: ``source``, ``target`` and properties, sorted by both ends.
+
+        With ``sources`` (ids), only those that start there; quickest where no other id lies between them.
+        """
         ...
 
     def run_record(self, name: str | None = None) -> RunRecord | None:

@@ -239,6 +239,14 @@ def test_results_replace_those_of_their_own_run_only(loaded: GraphStore) -> None
     assert loaded.read_results("RELATED", "third").is_empty()
 
 
+def test_results_of_some_nodes_are_theirs_alone(loaded: GraphStore) -> None:
+    whole = loaded.read_results("RELATED", "first")
+    for ids in (["jam", "tea"], ["pot"], ["mug"], []):
+        found = loaded.read_results("RELATED", "first", sources=pl.Series(ids, dtype=pl.String))
+        assert_frame_equal(found, whole.filter(pl.col("source").is_in(ids)))
+    assert loaded.read_results("RELATED", "second", sources=pl.Series(["tea"])).is_empty()
+
+
 def test_results_for_a_product_that_does_not_exist_are_refused_and_change_nothing(loaded: GraphStore) -> None:
     with pytest.raises(InputError, match="nowhere"):
         loaded.write_results("RELATED", RELATED.with_columns(target=pl.lit("nowhere")), run=FIRST_RUN)
