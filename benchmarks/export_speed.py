@@ -2,13 +2,13 @@
 
 All rank 100 unseen products for the same users of one planted shop, each on one thread, in turn, round by round: they
 by dense products of 64 numbers (implicit's ALS, fitted here), we by the sparse sum along 200 edges a product (the
-cosine of their buyers). ``--memory`` lets a process of its own export all of a shop instead, and says how much memory
-it took at its peak, with and without the purchases that it was given. It needs ``pip install faiss-cpu``.
+cosine of their buyers). ``--memory`` lets a process of its own export all of a shop instead, whose purchases it reads
+from a Ladybug store as ``gnn.export --no-to-graph`` does, and says how much memory it took at its peak. It needs
+``pip install faiss-cpu``.
 """
 
 from __future__ import annotations
 
-import resource
 import statistics
 import subprocess
 import sys
@@ -31,10 +31,15 @@ from gnn.bought_edges import BoughtEdges
 from gnn.fill import popular_columns
 from gnn.history import FOREVER, Weighing, binary, history_weights
 from gnn.metrics import hits, mean, ndcg
+from gnn.purchases import Purchases, PurchasesInMemory, PurchasesInStore, in_parts
 from gnn.ranking import BLOCK_USERS, best_sums
 from gnn.run import Manifest
 from gnn.shard_files import ShardFormat
 from gnn.shards import deliver_shards
+from kg import schema
+from kg.build import build_graph
+from kg.graph import GraphTables
+from kg.store import GraphStore, open_store
 from kg.text_table import text_table
 from loaders.errors import run_command
 
@@ -73,7 +78,7 @@ class ExportSpeed:
     """Export all users in a process of its own and show its memory, and compare nothing."""
 
     given: Path | None = None
-    """Purchases to export, made by this program for that process."""
+    """Store to export, made by this program for that process."""
 
     seed: int = 0
     """Of the shop."""
@@ -94,21 +99,38 @@ def planted(config: ExportSpeed) -> pl.DataFrame:
     return pl.DataFrame({"user": users, "product": np.minimum(product, config.products - 1).ravel(), "at": at + 1})
 
 
-def edges_of(known: pl.DataFrame, related: sparse.csr_array, config: ExportSpeed) -> BoughtEdges:
+def ids(prefix: str, count: int) -> pl.Series:
+    """Return so many ids, sorted."""
+    return pl.Series("id", np.arange(count)).cast(pl.String).str.zfill(9).str.replace("^", prefix)
+
+
+def fill_store(store: GraphStore, config: ExportSpeed) -> None:
+    """Put the planted purchases into a store."""
+    users, products, bought = ids("user-", config.users), ids("product-", config.products), planted(config)
+    known = bought.select("at", source=users.gather(bought["user"]), target=products.gather(bought["product"]))
+    nodes = {label: pl.DataFrame(schema=kinds) for label, kinds in schema.NODES.items()}
+    nodes |= {"User": users.to_frame(), "Product": pl.concat([nodes["Product"], products.to_frame()], how="diagonal")}
+    edges = {each: schema.no_edges(each) for each in ("HAS_BRAND", "IN_CATEGORY", "SUBCATEGORY_OF")}
+    edges |= {"BOUGHT": pl.concat([schema.no_edges("BOUGHT"), known], how="diagonal")}
+    store.replace_graph(GraphTables("speed", nodes, edges, validation_from=None, test_from=None))
+
+
+def edges_of(
+    purchases: Purchases, related: sparse.csr_array, config: ExportSpeed, *, users: pl.Series, items: pl.Series
+) -> BoughtEdges:
     """Return the ranked edges that an export makes of these purchases and this R."""
     products = np.arange(config.products)
     return BoughtEdges(
-        owners=pl.Series([f"user-{number:09d}" for number in range(config.users)]),
-        items=pl.Series([f"product-{number:07d}" for number in products]),
+        owners=users,
+        items=items,
         manifest=MANIFEST,
         products=products,
-        known=known,
+        purchases=purchases,
         related=related,
         kinds=sparse.csr_array((np.zeros_like(related.data), related.indices, related.indptr), shape=related.shape),
-        now=NOW,
         k=K,
         calibration=None,
-        popular=popular_columns(known, products=products, now=NOW),
+        popular=popular_columns(in_parts(purchases, num_users=config.users), products=products, now=purchases.now),
     )
 
 
@@ -136,7 +158,9 @@ def speed_table(config: ExportSpeed) -> str:
     flat.add(factors.item_factors)
 
     chosen = np.arange(min(config.ranked_users, config.users))
-    seen, edges = binary(history), edges_of(purchases.filter(~hidden), related, config)
+    known = PurchasesInMemory.of(purchases.filter(~hidden), now=NOW)
+    users, products = ids("user-", config.users), ids("product-", config.products)
+    seen, edges = binary(history), edges_of(known, related, config, users=users, items=products)
     most_seen = int(np.diff(seen.indptr)[chosen].max())
 
     def ours() -> np.ndarray:
@@ -193,8 +217,9 @@ def _ndcg(ranked: np.ndarray, later: sparse.csr_array, chosen: np.ndarray) -> st
 def memory_row(config: ExportSpeed) -> str:
     """Return what a process took that exported all users; R has 200 random edges a product of its group."""
     with tempfile.TemporaryDirectory() as folder:
-        given = Path(folder) / "purchases.parquet"
-        planted(config).write_parquet(given)
+        given = Path(folder) / "shop.lbug"
+        with open_store(f"ladybug:{given}") as store:
+            fill_store(store, config)
         words = ["--users", str(config.users), "--products", str(config.products), "--given", str(given)]
         words += ["--seed", str(config.seed)]
         command = [sys.executable, "-m", "benchmarks.export_speed", *words]
@@ -202,34 +227,41 @@ def memory_row(config: ExportSpeed) -> str:
 
 
 def exported(config: ExportSpeed, given: Path) -> str:
-    """Export all users of ``given`` and return how long it took and how much memory."""
+    """Export all users of the store ``given`` and return how long it took and how much memory."""
     rng = np.random.default_rng(config.seed)
-    known = pl.read_parquet(given)
     group = np.arange(config.products) // 200 * 200
     target = np.minimum(group[:, None] + rng.permuted(np.tile(np.arange(200), (config.products, 1)), axis=1)[:, :EDGES],
                         config.products - 1).ravel()  # fmt: skip
     source = np.repeat(np.arange(config.products), EDGES)
     related = sparse.csr_array((rng.random(len(source)), (source, target)), shape=(config.products,) * 2)
-    edges = edges_of(known, related, config)
-    before = _peak()
+    del group, target, source
+    made = _peak()
     start = time.perf_counter()
-    delivery = deliver_shards(
-        edges, given.parent / "lists", plan={"kind": "bought", "run": "speed"},
-        form=ShardFormat(edges.columns, "parquet"), per_shard=10_240, called="users",
-    )  # fmt: skip
+    with open_store(f"ladybug:{given}", read_only=True) as store:
+        graph = build_graph(store.read_graph(purchases=False))
+        now = store.last_purchase() + 1
+        purchases = PurchasesInStore(store, graph, fingerprint=store.fingerprint(), now=now)
+        users, items = graph.users["id"], graph.products["id"]
+        edges = edges_of(purchases, related, config, users=users, items=items)
+        read, counted = time.perf_counter() - start, _peak()
+        delivery = deliver_shards(
+            edges, given.parent / "lists", plan={"kind": "bought", "run": "speed"},
+            form=ShardFormat(edges.columns, "parquet"), per_shard=10_240, called="users",
+        )  # fmt: skip
     seconds = time.perf_counter() - start
     size = sum(file.stat().st_size for file in delivery.folder.iterdir())
-    given_size = (known.estimated_size() + edges.owners.estimated_size()) / 1e6
     return (
         f"{config.users:,} users × {config.products:,} products × {K}: {delivery.rows:,} ranked edges in "
-        f"{seconds:,.0f} s ({delivery.rows / seconds:,.0f} a second), {size / delivery.rows:.1f} bytes each, peak "
-        f"memory {_peak():,.0f} MB, of it {given_size:,.0f} MB purchases and users' ids; before the first "
-        f"list {before:,.0f} MB"
+        f"{seconds:,.0f} s ({delivery.rows / seconds:,.0f} a second; {read:,.0f} s of it to read nodes and count best "
+        f"sellers), {size / delivery.rows:.1f} bytes each, peak memory {_peak():,.0f} MB; {made:,.0f} MB with R made, "
+        f"{counted:,.0f} MB before the first list; users' ids {users.estimated_size() / 1e6:,.0f} MB"
     )
 
 
 def _peak() -> float:
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 / 1e6
+    """Return this process's peak memory in MB; what ``getrusage`` says of a child counts the peak of its parent too."""
+    (line,) = (each for each in Path("/proc/self/status").read_text().splitlines() if each.startswith("VmHWM"))
+    return int(line.split()[1]) * 1024 / 1e6
 
 
 def main() -> None:

@@ -17,6 +17,7 @@ from gnn.columns import TYPES, Column, columns_of, with_types
 from gnn.edges_by_id import ranked_by_id
 from gnn.fill import filled_up, popular_columns
 from gnn.history import binary, history_weights
+from gnn.purchases import Purchases, PurchasesInMemory, in_parts
 from gnn.ranking import BLOCK_USERS, NOBODY, Ranked, RelatedRecommender, best_sums, dense_scores, without_seen
 from gnn.reasons import best_reasons, largest_shares
 from gnn.related import related_matrix, related_products
@@ -46,6 +47,11 @@ class Removed:
             Counter({name: self.places[name] + other.places[name] for name in names}),
             Counter({name: self.users[name] + other.users[name] for name in names}),
         )
+
+
+def to_rank_by(related: pl.DataFrame) -> pl.DataFrame:
+    """Return of ``RELATED`` edges by position what lists need: ``source, target, weight, kind``, 25 bytes an edge."""
+    return related.select("source", "target", "weight", largest_shares(related).alias("kind"))
 
 
 @dataclass(frozen=True)
@@ -93,8 +99,8 @@ class BoughtEdges:
     products: Int[np.ndarray, " products"]
     """Sorted positions of the products that are ranked: those that the run's ``RELATED`` edges join."""
 
-    known: pl.DataFrame
-    """Purchases before the moment: ``user``, ``product`` (positions), ``at``, sorted by user."""
+    purchases: Purchases
+    """What all users bought before the moment."""
 
     related: sparse.csr_array
     """R, products × products."""
@@ -102,7 +108,6 @@ class BoughtEdges:
     kinds: sparse.csr_array
     """:func:`gnn.reasons.largest_shares` of each edge of R."""
 
-    now: int
     k: int
     calibration: Calibration | None
     """How a score becomes a probability; None where nobody knows."""
@@ -116,24 +121,27 @@ class BoughtEdges:
     def of(
         cls,
         graph: Graph,
+        purchases: Purchases,
         *,
         edges: pl.DataFrame,
         manifest: Manifest,
         calibration: Calibration | None,
-        now: int,
         k: int,
         fill: bool,
         rules_file: Path | None = None,
     ) -> BoughtEdges:
-        """Return the ranked edges by a run's ``RELATED`` (``edges``, by position, with shares) as of ``now``."""
+        """Return the ranked edges by a run's ``RELATED`` (``edges``, of :func:`to_rank_by`).
+
+        The purchases that ``graph`` itself holds are not looked at.
+        """
         products = related_products(edges)
         if not len(products):
             raise InputError(f"the run {manifest.run!r} has no RELATED edge to rank by; train with more purchases")
-        known = graph.bought.select("user", "product", "at").filter(pl.col("at") < now)
         rules = None
         if rules_file:
             rules = read_rules(rules_file, graph, products=products, calibrated=calibration is not None)
-        popular = popular_columns(known, products=products, now=now) if fill else np.zeros(0, dtype=np.int64)
+        parts = in_parts(purchases, num_users=len(graph.users))
+        popular = popular_columns(parts, products=products, now=purchases.now) if fill else np.zeros(0, dtype=np.int64)
         if rules:
             # Of a best seller nobody knows how probable it is: where a least is asked for, nothing is filled.
             popular = popular[rules.allowed[popular]] if rules.minimum_probability is None else popular[:0]
@@ -142,10 +150,9 @@ class BoughtEdges:
             items=graph.products["id"].gather(products),
             manifest=manifest,
             products=products,
-            known=known if known["user"].is_sorted() else known.sort("user"),
+            purchases=purchases,
             related=related_matrix(edges, products),
-            kinds=related_matrix(edges.with_columns(kind=largest_shares(edges)), products, column="kind"),
-            now=now,
+            kinds=related_matrix(edges, products, column="kind"),
             k=min(k, len(products)),
             calibration=calibration,
             popular=popular,
@@ -164,17 +171,18 @@ class BoughtEdges:
 
     def part(self, start: int, stop: int) -> Buyers:
         """Return the users at these positions, and what they bought."""
-        begin, end = (int(self.known["user"].search_sorted(position, "left")) for position in (start, stop))
         return Buyers(
             ids=self.owners.slice(start, stop - start),
             asked=self.rules.users[start:stop] if self.rules else np.ones(stop - start, dtype=bool),
-            known=self.known.slice(begin, end - begin).with_columns(pl.col("user") - start),
+            known=self.purchases.of_users(start, stop),
         )
 
     def without_owners(self) -> BoughtEdges:
         """Return the same without users and purchases."""
         rules = replace(self.rules, users=self.rules.users[:0]) if self.rules else None
-        return replace(self, owners=self.owners.clear(), known=self.known.clear(), rules=rules)
+        nothing = pl.DataFrame(schema=dict.fromkeys(("user", "product", "at"), pl.Int64))
+        purchases = PurchasesInMemory(nothing, self.purchases.now)
+        return replace(self, owners=self.owners.clear(), purchases=purchases, rules=rules)
 
     def shard(self, part: Buyers) -> Shard:
         """Return the lists of these users; memory depends on how many they are, not on all users."""
@@ -247,7 +255,7 @@ class BoughtEdges:
             products=self.products,
             num_users=len(part.ids),
             weighing=self.manifest.weighing,
-            now=self.now,
+            now=self.purchases.now,
         )
 
     def _probability(self, score: pl.Series) -> pl.Series:

@@ -31,7 +31,7 @@ def difference(
     address = graph_address(new, after, store=store, runs=runs)
     rows = changes(delivered_edges(old), delivered_edges(new), ends)
     with open_store(address, read_only=True, password_file=password_file) as opened:
-        page = page_of(rows, before, after, opened.read_graph(), ends)
+        page = page_of(rows, before, after, opened.read_graph(purchases=False), ends)
     if out:
         content = io.BytesIO()
         rows.write_parquet(content)

@@ -9,12 +9,13 @@ from typing import Any, Literal
 import polars as pl
 import tyro
 
-from gnn.bought_edges import BoughtEdges
+from gnn.bought_edges import BoughtEdges, to_rank_by
 from gnn.columns import ENDS, Kind
 from gnn.diff import difference
 from gnn.preferences import user_preferences
 from gnn.profile_export import export_profiles
 from gnn.program import program_commit, program_versions
+from gnn.purchases import Purchases, PurchasesInMemory, PurchasesInStore, require_unchanged
 from gnn.ray_engine import RayEngine
 from gnn.read_delivery import delivered_edges
 from gnn.related_edges import RelatedEdges
@@ -31,6 +32,9 @@ from loaders.errors import InputError, run_command
 
 FOLDERS: dict[Kind, str] = {"bought": "ranked_edges", "related": "related_edges"}
 """Where a delivery is in the run's folder, unless another place is given."""
+
+PRODUCTS_AT_ONCE = 4_096
+"""Whose ``RELATED`` edges are in memory with their ids."""
 
 RANKING = ("polars", "numpy", "scipy")
 """Libraries that rank and write: another version of one may write other bytes."""
@@ -90,7 +94,8 @@ class ExportConfig:
     """Address of a Ray cluster that runs; by default RAY_ADDRESS, else all cores of this machine."""
 
     to_graph: bool = True
-    """Write the ranked edges of users back to the store as RECOMMENDED too."""
+    """Write the ranked edges of users back to the store as RECOMMENDED too, and PREFERS; all purchases and all lists
+    are in memory then, and without it those of one file."""
 
     profiles: bool = False
     """Deliver the profiles of all users (docs/profiles.md) and not ranked edges; by default to profiles in the run."""
@@ -99,21 +104,37 @@ class ExportConfig:
     """File that holds the password of a Neo4j; by default NEO4J_PASSWORD or the file NEO4J_PASSWORD_FILE."""
 
 
+@dataclass(frozen=True)
+class Sources:
+    """What a delivery is made from."""
+
+    graph: Graph
+    """Its own purchases are not looked at."""
+
+    purchases: Purchases
+    related: pl.DataFrame
+    """The run's ``RELATED`` by position; for lists of users what :func:`gnn.bought_edges.to_rank_by` keeps of it."""
+
+    fingerprint: str
+    """Of the graph."""
+
+
 def export_run(folder: RunFolder, config: ExportConfig) -> Delivery:
-    """Rank and deliver by a finished run, with all purchases that are in its store now."""
+    """Rank and deliver by a finished run, with all purchases that are in its store now.
+
+    Only what is written back to the graph needs all of them, and all lists, in memory at once.
+    """
     # First, so that whoever has no Ray need not wait for the graph.
     engine = RayEngine.of(config.ray_address) if config.engine == "ray" else None
     manifest, preferring = folder.manifest(), folder.config().profiles
     to_graph = config.to_graph and config.edges == "bought"
     with open_store(manifest.store, read_only=not to_graph, password_file=config.password_file) as store:
-        graph, edges, fingerprint = _read(store, manifest)
-        now = int(graph.bought["at"].max() or 0) + 1  # type: ignore[arg-type]
-        delivery = deliver(
-            graph, edges, folder, manifest, fingerprint=fingerprint, now=now, config=config, engine=engine
-        )
+        sources = _read(store, manifest, edges=config.edges, all_purchases=to_graph)
+        delivery = deliver(sources, folder, manifest, config=config, engine=engine)
         if to_graph:
+            now = sources.purchases.now
             write_recommended(delivery, store, manifest, now=now)
-            preferred = user_preferences(graph, now=now, config=preferring)
+            preferred = user_preferences(sources.graph, now=now, config=preferring)
             store.write_results("PREFERS", preferred, run=manifest.record(now=now))
     return delivery
 
@@ -122,47 +143,54 @@ def explained_rules(folder: RunFolder, config: ExportConfig) -> str:
     """Return a table of what each rule of ``config`` takes out of the lists that a finished run would deliver."""
     manifest = folder.manifest()
     with open_store(manifest.store, read_only=True, password_file=config.password_file) as store:
-        graph, related, _ = _read(store, manifest)
-    now = int(graph.bought["at"].max() or 0) + 1  # type: ignore[arg-type]
-    edges = _bought_edges(graph, related, folder, manifest, now=now, config=config)
-    starts = range(0, len(edges.owners), config.per_shard)
-    parts = [edges.removed(edges.part(start, min(start + config.per_shard, len(edges.owners)))) for start in starts]
+        sources = _read(store, manifest, edges="bought", all_purchases=False)
+        edges = _bought_edges(sources, folder, manifest, config=config)
+        starts = range(0, len(edges.owners), config.per_shard)
+        parts = [edges.removed(edges.part(start, min(start + config.per_shard, len(edges.owners)))) for start in starts]
     removed = sum(parts[1:], start=parts[0])
     rows = [(name, places, removed.users[name]) for name, places in removed.places.items()]
     return text_table(("rule", "places it takes", "of users"), rows)
 
 
-def _read(store: GraphStore, manifest: Manifest) -> tuple[Graph, pl.DataFrame, str]:
-    """Return the graph, the run's ``RELATED`` by position, and the graph's fingerprint."""
+def _read(store: GraphStore, manifest: Manifest, *, edges: Kind, all_purchases: bool) -> Sources:
+    """Return what the store holds, with all purchases in memory, or with none: they are read when they are needed."""
     manifest.require_own_results(store)
-    tables = store.read_graph()
-    graph = build_graph(tables)
-    related = results_by_position(store.read_results("RELATED", manifest.run), graph, relation="RELATED")
-    return graph, related, tables.fingerprint()
+    fingerprint, now = store.fingerprint(), store.last_purchase() + 1
+    graph = build_graph(store.read_graph(purchases=all_purchases))
+    related = _related(store, manifest.run, graph, edges=edges)
+    manifest.require_own_results(store)
+    require_unchanged(store, fingerprint)
+    purchases: Purchases
+    if all_purchases:
+        purchases = PurchasesInMemory.of(graph.bought, now=now)
+    else:
+        purchases = PurchasesInStore(store, graph, fingerprint=fingerprint, now=now)
+    return Sources(graph, purchases, related, fingerprint)
+
+
+def _related(store: GraphStore, run: str, graph: Graph, *, edges: Kind) -> pl.DataFrame:
+    """Return a run's ``RELATED`` for lists of users, or for those of products, read some products at a time.
+
+    With ids and all shares 20 million edges take several GB.
+    """
+    parts = []
+    for start in range(0, len(graph.products), PRODUCTS_AT_ONCE):
+        some = graph.products["id"].slice(start, PRODUCTS_AT_ONCE)
+        read = results_by_position(store.read_results("RELATED", run, sources=some), graph, relation="RELATED")
+        parts.append(to_rank_by(read) if edges == "bought" else read)
+    return pl.concat(parts)
 
 
 def deliver(
-    graph: Graph,
-    related: pl.DataFrame,
-    folder: RunFolder,
-    manifest: Manifest,
-    *,
-    fingerprint: str,
-    now: int,
-    config: ExportConfig,
-    engine: Engine | None = None,
+    sources: Sources, folder: RunFolder, manifest: Manifest, *, config: ExportConfig, engine: Engine | None = None
 ) -> Delivery:
-    """Deliver what ``config`` wants by a run's ``RELATED`` (by position, with shares), shard by shard.
-
-    ``fingerprint`` is that of the graph, of whose purchases those before ``now`` count; ``engine`` makes the files, by
-    default this process.
-    """
+    """Deliver what ``config`` wants of a run, shard by shard; ``engine`` makes the files, by default this process."""
     edges: BoughtEdges | RelatedEdges
     if config.edges == "related":
-        edges = RelatedEdges.of(graph, edges=related, manifest=manifest, k=config.k)
+        edges = RelatedEdges.of(sources.graph, edges=sources.related, manifest=manifest, k=config.k)
         rules = None
     else:
-        edges = _bought_edges(graph, related, folder, manifest, now=now, config=config)
+        edges = _bought_edges(sources, folder, manifest, config=config)
         rules = edges.rules.given if edges.rules else None
         _require_everybody(edges, config)
     versions = program_versions()
@@ -174,8 +202,8 @@ def deliver(
         "model": folder.hash_of("model.safetensors"),
         "calibration": folder.hash_of("calibration.json"),
         "store": manifest.store,
-        "graph": fingerprint,
-        "now": now,
+        "graph": sources.fingerprint,
+        "now": sources.purchases.now,
         "weighing": asdict(manifest.weighing),
         "repeat": manifest.repeat,
         "options": {name: getattr(config, name) for name in ("k", "format", "bom", "fill", "per_shard")},
@@ -203,15 +231,13 @@ def _require_everybody(edges: BoughtEdges, config: ExportConfig) -> None:
         )
 
 
-def _bought_edges(
-    graph: Graph, related: pl.DataFrame, folder: RunFolder, manifest: Manifest, *, now: int, config: ExportConfig
-) -> BoughtEdges:
+def _bought_edges(sources: Sources, folder: RunFolder, manifest: Manifest, *, config: ExportConfig) -> BoughtEdges:
     return BoughtEdges.of(
-        graph,
-        edges=related,
+        sources.graph,
+        sources.purchases,
+        edges=sources.related,
         manifest=manifest,
         calibration=folder.calibration(),
-        now=now,
         k=config.k,
         fill=config.fill,
         rules_file=Path(config.rules) if config.rules else None,

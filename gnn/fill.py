@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 import numpy as np
 import polars as pl
 from jaxtyping import Int
@@ -19,17 +21,21 @@ USERS_AT_ONCE = 128
 
 
 def popular_columns(
-    known: pl.DataFrame, *, products: Int[np.ndarray, " products"], now: int
+    parts: Iterable[pl.DataFrame], *, products: Int[np.ndarray, " products"], now: int
 ) -> Int[np.ndarray, " products"]:
     """Return the columns of ``products`` by their buyers of the last weeks before ``now``, the most first.
 
-    Where nobody knows when things were bought, all purchases are of the last weeks. Ties go by column.
+    The purchases (``user``, ``product``, ``at``) come in parts, all of a user's in one. Where nobody knows when things
+    were bought, all purchases are of the last weeks. Ties go by column.
     """
-    timed = known.filter(pl.col("at") > 0)
-    recent = timed.filter(pl.col("at") >= now - WEEKS * SECONDS_PER_WEEK) if len(timed) else known
-    return np.lexsort(
-        (np.arange(len(products)), -num_buyers(known, products=products), -num_buyers(recent, products=products))
-    )
+    buyers, recent, timed = np.zeros(len(products), dtype=np.int64), np.zeros(len(products), dtype=np.int64), False
+    for bought in parts:
+        with_times = bought.filter(pl.col("at") > 0)
+        lately = with_times.filter(pl.col("at") >= now - WEEKS * SECONDS_PER_WEEK)
+        buyers = buyers + num_buyers(bought, products=products)
+        recent = recent + num_buyers(lately, products=products)
+        timed = timed or len(with_times) > 0
+    return np.lexsort((np.arange(len(products)), -buyers, -(recent if timed else buyers)))
 
 
 def filled_up(

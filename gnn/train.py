@@ -21,6 +21,7 @@ import numpy as np
 import torch
 import tyro
 
+from gnn.bought_edges import to_rank_by
 from gnn.cartograph import Cartograph, FittedCartograph
 from gnn.checkpoint import Checkpoints, Record
 from gnn.choose import Networks, choose_closed_form, choose_networks
@@ -28,7 +29,7 @@ from gnn.config import TrainConfig, given_settings
 from gnn.distributed import first_before_others, joined, wait_for_all
 from gnn.edges_by_id import related_by_id
 from gnn.evaluate import OURS, evaluate, evaluate_all
-from gnn.export import ExportConfig, deliver, write_recommended
+from gnn.export import ExportConfig, Sources, deliver, write_recommended
 from gnn.found import given_model
 from gnn.history import Weighing
 from gnn.leave_out import without_links
@@ -38,6 +39,7 @@ from gnn.model import Content
 from gnn.preferences import user_preferences
 from gnn.probabilities import learn_probabilities
 from gnn.program import program_commit, program_versions
+from gnn.purchases import PurchasesInMemory
 from gnn.read_delivery import delivered_edges
 from gnn.report import Report, as_markdown
 from gnn.run import Manifest, checkpoint_folder, new_run
@@ -124,12 +126,14 @@ def train(config: TrainConfig) -> None:
         by_id = related_by_id(fitted.related, graph, products=final.products, text=content.text)
         with watch.stage("export"):
             delivery = deliver(
-                graph,
-                results_by_position(by_id, graph, relation="RELATED"),
+                Sources(
+                    graph,
+                    PurchasesInMemory.of(graph.bought, now=split.now),
+                    to_rank_by(results_by_position(by_id, graph, relation="RELATED")),
+                    fingerprint,
+                ),
                 folder,
                 manifest,
-                fingerprint=fingerprint,
-                now=split.now,
                 config=ExportConfig(run=name, k=config.k),
             )
         # The store last, when all files are there: the shorter the time in which the two can differ, the better.

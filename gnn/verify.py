@@ -50,11 +50,14 @@ class Known:
     """What the store knows of the delivery's run."""
 
     @classmethod
-    def of(cls, tables: GraphTables, page: Mapping[str, Any], *, run: RunRecord | None) -> Known:
-        """Return what ``tables`` say of the ids of the delivery with this manifest, and the store of its ``run``."""
+    def of(cls, tables: GraphTables, page: Mapping[str, Any], *, graph: str, run: RunRecord | None) -> Known:
+        """Return what ``tables`` say of the ids of the delivery with this manifest.
+
+        The store says the fingerprint ``graph`` and what it knows of the delivery's ``run``.
+        """
         products = tables.nodes["Product"]["id"]
         own = pl.DataFrame({"owner": products, "item": products})
-        graph, now = tables.fingerprint(), int(tables.edges["BOUGHT"]["at"].max() or 0) + 1  # type: ignore[arg-type]
+        now = int(tables.edges["BOUGHT"]["at"].max() or 0) + 1  # type: ignore[arg-type]
         if page["kind"] == "related":
             return cls(products, products, own, graph, now=now, run=run)
         bought = tables.edges["BOUGHT"].filter(pl.col("at") < page["now"]).select(owner="source", item="target")
@@ -70,7 +73,8 @@ def print_faults(folder: Path, *, store: str | None, runs: str, password_file: s
     page = manifest_of(folder)
     address = graph_address(folder, page, store=store, runs=runs)
     with open_store(address, read_only=True, password_file=password_file) as opened:
-        known = Known.of(opened.read_graph(), page, run=opened.run_record(page["run"]))
+        tables, run = opened.read_graph(), opened.run_record(page["run"])
+        known = Known.of(tables, page, graph=opened.fingerprint(), run=run)
     count = 0
     for count, fault in enumerate(faults(folder, page, known), start=1):  # noqa: B007
         print(fault)

@@ -80,7 +80,7 @@ def build_graph(tables: GraphTables) -> Graph:
 
 
 def results_by_position(edges: pl.DataFrame, graph: Graph, *, relation: str) -> pl.DataFrame:
-    """Return a run's stored edges with positions for ids; those at a node the graph no longer has are left out."""
+    """Return edges read from a store with positions for ids; those at a node the graph does not have are left out."""
     nodes = {"User": graph.users, "Product": graph.products}
     source, target = schema.endpoints(relation)
     return _with_positions(edges, source=nodes[source], target=nodes[target]).drop_nulls(["source", "target"])

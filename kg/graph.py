@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import polars as pl
@@ -65,6 +65,11 @@ class GraphLayout:
 
     version: int = schema.VERSION
     """:data:`kg.schema.VERSION` when it was loaded."""
+
+    def without_purchases(self) -> GraphLayout:
+        """Return the layout of what does not grow with the users but for their ids: of users nothing else is read."""
+        nodes = {**self.nodes, "User": {"id": self.nodes["User"]["id"]}}
+        return replace(self, nodes=nodes, relations=tuple(each for each in self.relations if each != "BOUGHT"))
 
     @classmethod
     def of(cls, tables: GraphTables) -> GraphLayout:

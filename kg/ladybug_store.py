@@ -5,7 +5,7 @@ from __future__ import annotations
 import glob
 import json
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import asdict
 from pathlib import Path
@@ -93,11 +93,16 @@ class LadybugStore:
             _remove(beside)
             self._open()
 
-    def read_graph(self) -> GraphTables:
+    def fingerprint(self) -> str:
+        """Return the fingerprint of the graph that was loaded."""
+        return self._required_layout().fingerprint
+
+    def read_graph(self, *, purchases: bool = True) -> GraphTables:
         """Return nodes and edges by id, without the results of runs."""
         layout = self._required_layout()
+        layout = layout if purchases else layout.without_purchases()
         nodes = {label: self._nodes(label, properties) for label, properties in layout.nodes.items()}
-        edges = {relation: self._edges(relation) for relation in layout.relations}
+        edges = {"BOUGHT": schema.no_edges("BOUGHT")} | {each: self._edges(each) for each in layout.relations}
         return GraphTables(
             shop=layout.shop,
             nodes=nodes_in_order(nodes),
@@ -109,6 +114,16 @@ class LadybugStore:
     def read_nodes(self, label: str) -> pl.DataFrame:
         """Return the nodes with this label."""
         return self._nodes(label, self._required_layout().nodes[label]).sort("id")
+
+    def read_edges(self, relation: str, sources: pl.Series, *, properties: Sequence[str]) -> pl.DataFrame:
+        """Return the edges that start at these nodes."""
+        self._required_layout()
+        return self._edges_from(sources, relation, properties=properties).sort(pl.all())
+
+    def last_purchase(self) -> int:
+        """Return the moment of the last purchase."""
+        self._required_layout()
+        return int(self._read("MATCH (:User)-[b:BOUGHT]->(:Product) RETURN max(b.at) AS at")["at"][0] or 0)
 
     def write_results(self, relation: str, edges: pl.DataFrame, *, run: RunRecord) -> None:
         """Write the edges of ``run`` anew and keep those of other runs, in one transaction.
@@ -135,10 +150,14 @@ class LadybugStore:
             self._run("MATCH (r:Run {id: $id}) DELETE r", {"id": run.name})
             self._copy("Run", _run_frame(run))
 
-    def read_results(self, relation: str, run: str) -> pl.DataFrame:
+    def read_results(self, relation: str, run: str, *, sources: pl.Series | None = None) -> pl.DataFrame:
         """Return the edges that ``run`` wrote."""
         self._required_layout()
-        return self._edges(relation, "WHERE e.run = $run", {"run": run}).drop("run").sort(*schema.key_columns(relation))
+        if sources is None:
+            edges = self._edges(relation, "WHERE e.run = $run", {"run": run})
+        else:
+            edges = self._edges_from(sources, relation, "AND e.run = $run", {"run": run})
+        return edges.drop("run").sort(*schema.key_columns(relation))
 
     def run_record(self, name: str | None = None) -> RunRecord | None:
         """Return the record of the run ``name``, or of the last one."""
@@ -224,11 +243,39 @@ class LadybugStore:
         rows = self._read(f"MATCH (n:{label}) RETURN {columns}")
         return rows.select(pl.col(name).cast(_polars_type(kind)) for name, kind in properties.items())
 
-    def _edges(self, relation: str, where: str = "", parameters: Mapping[str, Any] | None = None) -> pl.DataFrame:
-        properties = schema.edge_properties(relation)
+    def _edges_from(
+        self,
+        sources: pl.Series,
+        relation: str,
+        condition: str = "",
+        parameters: Mapping[str, Any] | None = None,
+        *,
+        properties: Sequence[str] | None = None,
+    ) -> pl.DataFrame:
+        """Return the edges that start at ``sources`` and meet the ``condition``.
+
+        What lies between the first id and the last is read too: of 10,240 users with 150,000 of 2 million purchases
+        that takes 0.1 s, where ``id IN $ids`` takes 11 and ``UNWIND`` 1.2.
+        """
+        # No id is empty, so no node lies between two empty ones.
+        ends = {"first": sources.min() or "", "last": sources.max() or ""}
+        where = f"WHERE s.id >= $first AND s.id <= $last {condition}"
+        edges = self._edges(relation, where, {**ends, **(parameters or {})}, properties=properties)
+        return edges.filter(pl.col("source").is_in(sources.implode()))
+
+    def _edges(
+        self,
+        relation: str,
+        where: str = "",
+        parameters: Mapping[str, Any] | None = None,
+        *,
+        properties: Sequence[str] | None = None,
+    ) -> pl.DataFrame:
+        every = schema.edge_properties(relation)
+        wanted = every if properties is None else {name: every[name] for name in properties}
         source = schema.endpoints(relation)[0]
-        columns = "".join(f", e.{name} AS {name}" for name in properties)
-        kinds: dict[str, type[pl.DataType]] = {"source": pl.String, "target": pl.String, **properties}
+        columns = "".join(f", e.{name} AS {name}" for name in wanted)
+        kinds: dict[str, type[pl.DataType]] = {"source": pl.String, "target": pl.String, **wanted}
         found = {}
         for target in schema.targets(relation):
             match = f"MATCH (s:{source})-[e:`{relation}`]->(t:{target}) {where}"

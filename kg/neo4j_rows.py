@@ -45,20 +45,21 @@ def read_edges(
     *,
     run: str | None = None,
     target: str | None = None,
+    properties: Sequence[str] | None = None,
 ) -> Iterator[pl.DataFrame]:
     """Yield the edges that start at ``sources``, a page at a time, or only those with this ``run``.
 
-    ``target`` is the label they lead to, for a relation that may lead to several.
+    ``target`` is the label they lead to, for a relation that may lead to several; ``properties`` are by default all.
 
     A page is one row of lists, for rows of single edges come from the server five to ten times slower.
     """
     source = schema.endpoints(relation)[0]
     target = target or schema.endpoints(relation)[1]
-    properties = {name: kind.__name__ for name, kind in schema.edge_properties(relation).items() if name != "run"}
+    every = {name: kind.__name__ for name, kind in schema.edge_properties(relation).items() if name != "run"}
+    kinds = every if properties is None else {name: every[name] for name in properties}
     # A list drops nulls, so what stands for one goes into the list, and a second list says where.
     lists = "".join(
-        f", collect(coalesce(e.{name}, {DEFAULTS[kind]})), collect(e.{name} IS NULL)"
-        for name, kind in properties.items()
+        f", collect(coalesce(e.{name}, {DEFAULTS[kind]})), collect(e.{name} IS NULL)" for name, kind in kinds.items()
     )
     only = "{run: $run}" if run is not None else ""
     text = (
@@ -67,7 +68,7 @@ def read_edges(
     )
     for ids in pages(connection, relation, sources):
         (lists_of_page,) = connection.rows(text, {"ids": ids} | ({"run": run} if run is not None else {}))
-        yield _edge_frame(lists_of_page, properties, relation=relation)
+        yield _edge_frame(lists_of_page, kinds, relation=relation)
 
 
 def pages(connection: Connection, relation: str, sources: Sequence[str]) -> Iterator[list[str]]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from types import TracebackType
 from typing import Any, Self
@@ -109,14 +109,19 @@ class Neo4jStore:
             if found is None or found != GraphLayout.of(tables):
                 load_difference(self._connection, lock, tables)
 
-    def read_graph(self) -> GraphTables:
+    def fingerprint(self) -> str:
+        """Return the fingerprint of the graph that was loaded."""
+        return self._required_layout().fingerprint
+
+    def read_graph(self, *, purchases: bool = True) -> GraphTables:
         """Return nodes and edges by id, without the results of runs."""
-        layout = self._required_layout()
+        whole = self._required_layout()
+        layout = whole if purchases else whole.without_purchases()
         nodes = nodes_in_order(
             {label: read_nodes(self._connection, label, kinds) for label, kinds in layout.nodes.items()}
         )
-        edges = {relation: self._edges(relation, nodes) for relation in layout.relations}
-        if self.layout() != layout:
+        edges = {"BOUGHT": schema.no_edges("BOUGHT")} | {each: self._edges(each, nodes) for each in layout.relations}
+        if self.layout() != whole:
             raise InputError(f"the graph in {self.address!r} was loaded anew while it was read; give the command again")
         return GraphTables(
             shop=layout.shop,
@@ -130,6 +135,19 @@ class Neo4jStore:
         """Return the nodes with this label."""
         kinds = self._required_layout().nodes[label]
         return read_nodes(self._connection, label, kinds).sort("id")
+
+    def read_edges(self, relation: str, sources: pl.Series, *, properties: Sequence[str]) -> pl.DataFrame:
+        """Return the edges that start at these nodes."""
+        self._required_layout()
+        wanted = schema.no_edges(relation).select("source", "target", *properties)
+        found = read_edges(self._connection, relation, sources.to_list(), properties=properties)
+        return pl.concat([wanted, *found]).sort(pl.all())
+
+    def last_purchase(self) -> int:
+        """Return the moment of the last purchase."""
+        self._required_layout()
+        # No limit of time: it reads all purchases, on the server.
+        return int(self._connection.rows("MATCH (:User)-[b:BOUGHT]->(:Product) RETURN max(b.at)")[0][0] or 0)
 
     def write_results(self, relation: str, edges: pl.DataFrame, *, run: RunRecord) -> None:
         """Write the edges of ``run`` anew, so that a reader sees the old ones whole or the new ones whole.
@@ -168,12 +186,17 @@ class Neo4jStore:
             )
             self._delete_leftovers(lock)
 
-    def read_results(self, relation: str, run: str) -> pl.DataFrame:
+    def read_results(self, relation: str, run: str, *, sources: pl.Series | None = None) -> pl.DataFrame:
         """Return the edges that ``run`` wrote."""
         self._required_layout()
         while True:
             mark = self._current(run)[0].get(relation)
-            ids = sorted(read_ids(self._connection, schema.endpoints(relation)[0])) if mark else []
+            if not mark:
+                ids = []
+            elif sources is None:
+                ids = sorted(read_ids(self._connection, schema.endpoints(relation)[0]))
+            else:
+                ids = sources.to_list()
             found = {
                 label: pl.concat(
                     [
@@ -250,12 +273,7 @@ class Neo4jStore:
 
     def _edges(self, relation: str, nodes: Mapping[str, pl.DataFrame]) -> pl.DataFrame:
         sources = nodes[schema.endpoints(relation)[0]]["id"].to_list()
-        kinds: dict[str, type[pl.DataType]] = {
-            "source": pl.String,
-            "target": pl.String,
-            **schema.edge_properties(relation),
-        }
-        return pl.concat([pl.DataFrame(schema=kinds), *read_edges(self._connection, relation, sources)])
+        return pl.concat([schema.no_edges(relation), *read_edges(self._connection, relation, sources)])
 
     def _current(self, run: str) -> tuple[dict[str, str], int]:
         """Return the ``run`` that the edges of each relation carry, and how often the run was written."""

@@ -124,6 +124,11 @@ def targets(relation: str) -> tuple[str, ...]:
     return tuple(endpoints(relation)[1].split("|"))
 
 
+def no_edges(relation: str) -> pl.DataFrame:
+    """Return the table of a shop's edges of ``relation`` without any: ``source``, ``target`` and properties."""
+    return pl.DataFrame(schema={"source": pl.String, "target": pl.String, **edge_properties(relation)})
+
+
 def key_columns(relation: str) -> dict[str, type[pl.DataType]]:
     """Return the columns that name the ends of an edge: ``source``, ``target`` and, where labels differ, ``kind``."""
     ends: dict[str, type[pl.DataType]] = {"source": pl.String, "target": pl.String}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from types import TracebackType
 from typing import Any, Protocol, Self, runtime_checkable
 
@@ -40,8 +40,26 @@ class GraphStore(Protocol):
         """Put this graph in the place of the old one; results of runs stay where both their ends still exist."""
         ...
 
-    def read_graph(self) -> GraphTables:
-        """Return the graph without the results of runs, in the order of its fingerprint."""
+    def fingerprint(self) -> str:
+        """Return :meth:`kg.graph.GraphTables.fingerprint` of the graph that was loaded; raise where there is none."""
+        ...
+
+    def read_graph(self, *, purchases: bool = True) -> GraphTables:
+        """Return the graph without the results of runs, in the order of its fingerprint.
+
+        Without ``purchases`` there is no row of ``BOUGHT`` and of users the id alone.
+        """
+        ...
+
+    def read_edges(self, relation: str, sources: pl.Series, *, properties: Sequence[str]) -> pl.DataFrame:
+        """Return the shop's edges that start at ``sources`` (ids): ``source``, ``target``, ``properties``, sorted.
+
+        Quickest where no other id lies between them.
+        """
+        ...
+
+    def last_purchase(self) -> int:
+        """Return the moment (seconds, UTC) of the last purchase; 0 where nobody knows."""
         ...
 
     def read_nodes(self, label: str) -> pl.DataFrame:
@@ -52,8 +70,11 @@ class GraphStore(Protocol):
         """Put ``edges`` (``source``, ``target``, properties) in the place of all that this run wrote before."""
         ...
 
-    def read_results(self, relation: str, run: str) -> pl.DataFrame:
-        """Return the edges that ``run`` wrote: ``source``, ``target`` and properties, sorted by both ends."""
+    def read_results(self, relation: str, run: str, *, sources: pl.Series | None = None) -> pl.DataFrame:
+        """Return the edges that ``run`` wrote: ``source``, ``target`` and properties, sorted by both ends.
+
+        With ``sources`` (ids), only those that start there; quickest where no other id lies between them.
+        """
         ...
 
     def run_record(self, name: str | None = None) -> RunRecord | None:

@@ -19,6 +19,7 @@ from polars.testing import assert_frame_equal
 
 import gnn.diff
 import gnn.export
+import gnn.purchases
 import gnn.verify
 from gnn.export import ExportConfig, export_run
 from gnn.program import program_commit, program_versions
@@ -119,6 +120,17 @@ def test_a_full_disk_keeps_the_shards_and_the_next_command_goes_on(
     config = ExportConfig(run="synthetic", k=K, per_shard=2, out=str(tmp_path / "out"), to_graph=False)
     assert export_run(run_of(place), config).made == 0
     assert contents(tmp_path) == whole
+
+
+def test_purchases_read_shard_by_shard_leave_the_bytes_of_those_in_memory(
+    place: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(gnn.purchases, "USERS_AT_ONCE", 64)
+    for name, to_graph in (("memory", True), ("store", False)):
+        out = str(tmp_path / name / "out")
+        export_run(run_of(place), ExportConfig(run="synthetic", k=K, per_shard=64, out=out, to_graph=to_graph))
+    assert contents(tmp_path / "memory") == contents(tmp_path / "store")
+    assert len(contents(tmp_path / "store")) == 5
 
 
 def test_shards_of_any_size_hold_the_same_rows(place: Path, tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+import polars as pl
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -22,16 +23,19 @@ def test_best_sellers_are_those_of_the_last_weeks_then_of_all_times_then_the_fir
     )  # fmt: skip
     products = np.array([1, 2, 3, 4, 5])
     now = (new + 1) * DAY
-    assert products[popular_columns(bought, products=products, now=now)].tolist() == [5, 3, 2, 4, 1]
+    assert products[popular_columns([bought], products=products, now=now)].tolist() == [5, 3, 2, 4, 1]
+    # All of a user's in one part.
+    parts = [bought.filter(pl.col("user") == user) for user in range(4)]
+    assert products[popular_columns(parts, products=products, now=now)].tolist() == [5, 3, 2, 4, 1]
     # The border: a purchase just so many weeks ago counts.
     moved = (old + 7 * WEEKS) * DAY
-    assert products[popular_columns(bought, products=products, now=moved)].tolist()[:1] == [4]
-    assert products[popular_columns(bought, products=products, now=moved + 1)].tolist()[:1] == [5]
+    assert products[popular_columns([bought], products=products, now=moved)].tolist()[:1] == [4]
+    assert products[popular_columns([bought], products=products, now=moved + 1)].tolist()[:1] == [5]
 
 
 def test_where_no_times_are_known_all_purchases_count() -> None:
     bought = purchases((0, 0, 0), (0, 1, 0), (1, 1, 0))
-    assert popular_columns(bought, products=np.array([0, 1]), now=1).tolist() == [1, 0]
+    assert popular_columns([bought], products=np.array([0, 1]), now=1).tolist() == [1, 0]
 
 
 def test_a_short_list_is_filled_with_what_she_has_not_and_has_not_bought() -> None:

@@ -114,6 +114,41 @@ def test_a_graph_read_back_is_the_graph_that_was_written(factory: Factory, shop:
         store.replace_graph(tables)
         same(store.read_graph(), tables)
         assert store.layout() == GraphLayout.of(tables)
+        # The ids of users are in one order here and in the store, whatever is in them.
+        users, bought = tables.nodes["User"]["id"], tables.edges["BOUGHT"]
+        assert store.last_purchase() == bought["at"].max()
+        parts = [store.read_edges("BOUGHT", users[start : start + 2], properties=("at", "coupon")) for start in (0, 2)]
+        wanted = bought.select("source", "target", "at", "coupon").sort(pl.all())
+        assert_frame_equal(pl.concat(parts), wanted, check_exact=True)
+
+
+def test_a_graph_is_read_without_purchases(store: GraphStore) -> None:
+    ids = ["ann", "bob", "cat", "dan", "eve"]
+    users = pl.DataFrame({"user_id": ids, "age": ["35", None, "50", None, "35"]})
+    tables = graph_tables(replace(small_shop(), users=users))
+    store.replace_graph(tables)
+    found = store.read_graph(purchases=False)
+    assert found.nodes["User"].to_dict(as_series=False) == {"id": ids}
+    assert found.edges["BOUGHT"].is_empty()
+    same(
+        replace(
+            found,
+            nodes={**found.nodes, "User": tables.nodes["User"]},
+            edges={**found.edges, "BOUGHT": tables.edges["BOUGHT"]},
+        ),
+        tables,
+    )
+    assert store.fingerprint() == tables.fingerprint()
+
+
+def test_edges_of_some_nodes_are_theirs_alone(loaded: GraphStore) -> None:
+    bought = loaded.read_edges("BOUGHT", pl.Series(["dan", "ann"]), properties=("at",))
+    assert bought.schema == {"source": pl.String, "target": pl.String, "at": pl.Int64}
+    assert bought.rows() == sorted(PURCHASES.filter(pl.col("user_id").is_in(["ann", "dan"])).rows())
+    links = loaded.read_edges("ALSO_VIEWED", pl.Series(["pot", "tea"]), properties=())
+    assert links.rows() == [("tea", "pot")]
+    for nobody in (pl.Series(["eve"]), pl.Series([], dtype=pl.String)):
+        assert loaded.read_edges("BOUGHT", nobody, properties=("at",)).equals(bought.clear())
 
 
 def test_values_arrive_as_they_left(store: GraphStore) -> None:
@@ -150,6 +185,9 @@ def test_an_empty_store_cannot_be_read(store: GraphStore) -> None:
         store.read_graph()
     with pytest.raises(InputError, match="holds no graph"):
         store.run_record()
+    for ask in (store.fingerprint, store.last_purchase):
+        with pytest.raises(InputError, match="holds no graph"):
+            ask()
     with pytest.raises(InputError, match="holds no graph"):
         store.write_results("RELATED", RELATED, run=FIRST_RUN)
 
@@ -199,6 +237,14 @@ def test_results_replace_those_of_their_own_run_only(loaded: GraphStore) -> None
     assert loaded.read_results("RELATED", "second").select(*OWN).rows() == [("pot", "mug", 0.4, 0.4, 0.0)]
     assert_frame_equal(loaded.read_results("RELATED", "first"), RELATED.sort("source", "target"))
     assert loaded.read_results("RELATED", "third").is_empty()
+
+
+def test_results_of_some_nodes_are_theirs_alone(loaded: GraphStore) -> None:
+    whole = loaded.read_results("RELATED", "first")
+    for ids in (["jam", "tea"], ["pot"], ["mug"], []):
+        found = loaded.read_results("RELATED", "first", sources=pl.Series(ids, dtype=pl.String))
+        assert_frame_equal(found, whole.filter(pl.col("source").is_in(ids)))
+    assert loaded.read_results("RELATED", "second", sources=pl.Series(["tea"])).is_empty()
 
 
 def test_results_for_a_product_that_does_not_exist_are_refused_and_change_nothing(loaded: GraphStore) -> None:
