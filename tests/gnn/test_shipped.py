@@ -6,6 +6,7 @@ import json
 from dataclasses import replace
 from pathlib import Path
 
+import polars as pl
 import pytest
 
 from gnn.cartograph import Cartograph
@@ -37,11 +38,11 @@ def test_settings_fit_the_models_and_say_what_they_were_found_on(folder: Path) -
 
 @pytest.mark.parametrize(
     ("folder", "timed"),
-    [("complete-journey", True), ("amazon-beauty-without-links", False)],
+    [("complete-journey", True), ("amazon-beauty", False), ("amazon-beauty-without-links", False)],
     ids=str,
 )
 def test_what_was_decided_on_the_networks_is_of_these_settings(folder: str, timed: bool) -> None:  # noqa: FBT001
-    graph = replace(graph_of(synthetic_shop()), links={})
-    ours = Cartograph().for_graph(graph, timed=timed)
     found = load_tuned(SHIPPED / folder)["closed form"]
+    links = {name.rpartition(".")[2]: pl.DataFrame() for name in found if name.startswith("closed_form.links.")}
+    ours = Cartograph().for_graph(replace(graph_of(synthetic_shop()), links=links), timed=timed)
     assert load_networks(SHIPPED / folder, with_settings(ours, found)) is not None
