@@ -83,14 +83,14 @@ def sampled_training(config: SampledTraining) -> str:
         steps = SampledSteps.over(data, history, config=settings, batch_users=config.batch_users)
         training = Training(
             network,
-            torch.optim.AdamW(network.parameters(), lr=settings.learning_rate, weight_decay=0.0),
+            [torch.optim.AdamW(network.parameters(), lr=settings.learning_rate, weight_decay=0.0)],
             rng=np.random.default_rng(config.seed),
             dropout=network.rng,
             checkpoint=Checkpoint("sampled training"),
         )
     with costed() as trained:
         for batch in islice(steps.batches(training.rng), config.steps):
-            training.step(steps.loss(network, batch))
+            training.step(steps.losses(network, batch))
             if len(training.losses) % 100 == 0:
                 print(f"step {len(training.losses)}: loss {np.mean(training.losses[-100:]):.3f}", flush=True)
     edges = data[BOUGHT].num_edges

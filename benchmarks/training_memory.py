@@ -92,6 +92,8 @@ class MemoryConfig:
 
     def __post_init__(self) -> None:
         TrainConfig(seed=self.seed, network=NetworkConfig(dimension=self.dimension))
+        if not self.kind:
+            raise InputError("kind is empty; give linear, sage or both")
         for name in ("epochs", "threads"):
             if getattr(self, name) < 1:
                 raise InputError(f"{name} is {getattr(self, name)}; give 1 or more")
