@@ -9,7 +9,7 @@ from typing import Literal
 from gnn.cartograph import NOT_KEPT, Cartograph, FittedCartograph
 from gnn.checkpoint import Checkpoints
 from gnn.compare import Comparison, compare
-from gnn.config import EdgeConfig
+from gnn.config import EdgeConfig, is_given
 from gnn.evaluate import evaluate
 from gnn.measured import MEASURE, Lists, measure_lists, recall_of
 from gnn.metrics import PerUser
@@ -87,20 +87,26 @@ def choose_closed_form(
     """Return the model with what lets its closed form rank the validation part better, and without what does not.
 
     A few looks, for a shop that nobody searched the settings of; :mod:`gnn.tune` looks longer, at all of them. What is
-    ``given`` stays, as does what is not as settings are at first.
+    ``given`` stays; nothing else is tried for what is not as settings are at first.
     """
     first = best = model.to_search
+
+    plain = Cartograph(repeat=model.repeat).for_graph(content.graph, timed=model.timed).to_search
+
+    def kept(name: str) -> bool:
+        return is_given(name, given) or setting_of(first, name) != setting_of(plain, name)
 
     def ndcg(tried: SearchedForm) -> float:
         return evaluate(tried.fit(task, content, seed=seed), task).measures[MEASURE].value
 
     tried = {"as given": ndcg(best)}
     for name, change in CHANGES.items():
-        if all(each not in given and setting_of(first, each) == setting_of(SearchedForm(), each) for each in change):
+        if not any(kept(each) for each in change):
             changed = with_settings(best, change)
             tried[name] = ndcg(changed)
             best = changed if tried[name] == max(tried.values()) else best
-    best, taken_out = simplified(best, task, content, seed=seed)
+    stays = {name for name in best.space if is_given(name, given)}
+    best, taken_out = simplified(best, task, content, seed=seed, keep=stays)
     found = {name: setting_of(best, name) for name in best.space}
     return Choice(with_settings(model, found), tried, taken_out)
 
@@ -147,7 +153,9 @@ def choose_networks(
     if wanted == "auto" and known and not known.helps:
         return Networks(model.closed_form_alone, alone, alone, f"found earlier: {known.why}")
     if known:
-        model = with_settings(model, {name: value for name, value in known.settings.items() if name not in given})
+        model = with_settings(
+            model, {name: value for name, value in known.settings.items() if not is_given(name, given)}
+        )
     own = "edges.tail_power" not in given and model.edges.tail_power == EdgeConfig().tail_power
     powers = TAIL_POWERS if own and known is None else (model.edges.tail_power,)
     without = measure_lists(alone, task).per_user

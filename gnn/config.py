@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Literal
@@ -320,7 +320,7 @@ class TrainConfig:
 
     given: tyro.conf.Suppress[tuple[str, ...]] = ()
     """Settings that a person gave, such as ``closed_form.ridge``: no search or choice changes them, whatever they are.
-    One that differs from what settings are at first is taken for given too."""
+    No search changes one that differs from what settings are at first either."""
 
     split: SplitConfig = field(default_factory=SplitConfig)
     history: HistoryConfig = field(default_factory=HistoryConfig)
@@ -467,10 +467,20 @@ def _require(holds: bool, name: str, value: object, wanted: str) -> None:  # noq
 
 
 def given_settings(arguments: Sequence[str]) -> tuple[str, ...]:
-    """Return the settings that are named in the arguments of a command line.
+    """Return the settings of a model that are named in the arguments of a command line.
 
     >>> given_settings(["--shop", "synthetic", "--closed-form.ridge=6", "--closed-form.support", "0"])
-    ('shop', 'closed_form.ridge', 'closed_form.support')
+    ('closed_form.ridge', 'closed_form.support')
     """
     named = (each.removeprefix("--").partition("=")[0] for each in arguments if each.startswith("--"))
-    return tuple(name.replace("-", "_") for name in named)
+    return tuple(name.replace("-", "_") for name in named if "." in name)
+
+
+def is_given(name: str, given: Collection[str]) -> bool:
+    """Return whether a person gave the setting ``name``, by itself, or with all of its group, or of all links.
+
+    >>> is_given("closed_form.links.ALSO_VIEWED", ["closed_form.link"]), is_given("closed_form.ridge", [])
+    (True, False)
+    """
+    of_links = name.startswith("closed_form.links.") and "closed_form.link" in given
+    return of_links or any(name == each or name.startswith(f"{each}.") for each in given)

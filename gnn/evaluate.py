@@ -66,7 +66,7 @@ def evaluate(recommender: Recommender, task: Task) -> Row:
     # Nothing is measured of a user who has nothing to find.
     users = users[np.diff(task.relevant.indptr)[users] > 0]
     ranked = rank(recommender, seen=task.seen, k=max(CUTOFFS), users=users)
-    measures = measure(ranked.products[users], task.relevant[users], cutoffs=CUTOFFS)
+    measures = measure(ranked.products, task.relevant[users], cutoffs=CUTOFFS)
     return Row(recommender=recommender.name, measures=measures)
 
 

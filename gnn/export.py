@@ -155,11 +155,15 @@ def explained_rules(folder: RunFolder, config: ExportConfig) -> str:
 def _read(store: GraphStore, manifest: Manifest, *, edges: Kind, all_purchases: bool) -> Sources:
     """Return what the store holds, with all purchases in memory, or with none: they are read when they are needed."""
     manifest.require_own_results(store)
-    fingerprint, now = store.fingerprint(), store.last_purchase() + 1
-    graph = build_graph(store.read_graph(purchases=all_purchases))
+    loaded, now = store.fingerprint(), store.last_purchase() + 1
+    tables = store.read_graph(purchases=all_purchases)
+    # Where all is read, of what is there: somebody may have changed it by hand since it was loaded.
+    fingerprint = tables.fingerprint() if all_purchases else loaded
+    graph = build_graph(tables)
+    del tables
     related = _related(store, manifest.run, graph, edges=edges)
     manifest.require_own_results(store)
-    require_unchanged(store, fingerprint)
+    require_unchanged(store, loaded)
     purchases: Purchases
     if all_purchases:
         purchases = PurchasesInMemory.of(graph.bought, now=now)

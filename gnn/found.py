@@ -6,7 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from gnn.cartograph import Cartograph
-from gnn.config import TrainConfig
+from gnn.config import TrainConfig, is_given
 from gnn.evaluate import CLOSED_FORM
 from gnn.split import Split, enough_buyers
 from gnn.tuned import FILE, SHIPPED, fits, fitting_tuned, load_tuned, setting_of, with_settings
@@ -37,7 +37,7 @@ def given_model(
     free = {
         name: value
         for name, value in values.items()
-        if name not in config.given and setting_of(model, name) == setting_of(own, name)
+        if not is_given(name, config.given) and setting_of(model, name) == setting_of(own, name)
     }
     chosen = with_settings(model, free)
     # They are checked as those of the command line are.

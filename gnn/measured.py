@@ -12,7 +12,7 @@ from gnn.cost import Cost, costed
 from gnn.list_measures import of_all_lists, per_list
 from gnn.metrics import Mean, PerUser, mean, per_user
 from gnn.model import Content, Model
-from gnn.ranking import Ranked, Recommender, rank
+from gnn.ranking import Ranked, Recommender, rank, spread
 from gnn.slices import BUYER_SLICES, by_purchases, recall_by_buyers
 from gnn.task import Task, only_rows
 
@@ -108,10 +108,11 @@ def fit_costed(model: Model, task: Task, content: Content, *, seed: int) -> tupl
 
 def measure_lists(recommender: Recommender, task: Task) -> Lists:
     """Return the lists by full ranking over all products of the task, and their numbers."""
-    users = task.measured
-    ranked, relevant, bought = rank(recommender, seen=task.seen, k=K, users=users), task.relevant, task.bought
-    if len(users) < len(ranked.products):
-        relevant = only_rows(relevant, users)
+    users, relevant, bought = task.measured, task.relevant, task.bought
+    ranked = rank(recommender, seen=task.seen, k=K, users=users)
+    if len(users) < bought.shape[0]:
+        # In the place of each user: who is not measured has no list, and nothing to find.
+        ranked, relevant = spread(ranked, users, num_users=bought.shape[0]), only_rows(relevant, users)
     slices = recall_by_buyers(ranked.products, relevant, bought=bought, k=K)
     return Lists(
         ranked=ranked,

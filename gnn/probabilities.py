@@ -56,7 +56,5 @@ def learn_probabilities(
 
 def _lists(task: Task, recommender: Recommender, *, k: int) -> tuple[Ranked, sparse.csr_array]:
     """Return the lists of evenly spaced users, and what those users bought later."""
-    users = task.measured
-    users = users[evenly_spaced(len(users), most=MOST_USERS)]
-    ranked = rank(recommender, seen=task.seen, k=k, users=users)
-    return Ranked(ranked.products[users], ranked.scores[users]), task.relevant[users]
+    users = evenly_spaced(task.history.shape[0], most=MOST_USERS)
+    return rank(recommender, seen=task.seen, k=k, users=users), task.relevant[users]

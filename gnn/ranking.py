@@ -81,18 +81,26 @@ def rank(
 ) -> Ranked:
     """Return the best ``k`` products of every user (a row of ``seen``) that she has not seen; ties by column.
 
-    With ``users`` of these alone: the lists of all others are empty.
+    With ``users`` (rows) of these alone, in their order.
     """
-    num_users = seen.shape[0]
-    users = np.arange(num_users) if users is None else users
-    ranked = Ranked(np.full((num_users, k), NOBODY, dtype=np.int64), np.full((num_users, k), -np.inf))
+    users = np.arange(seen.shape[0]) if users is None else users
+    ranked = Ranked(np.full((len(users), k), NOBODY, dtype=np.int64), np.full((len(users), k), -np.inf))
     with tqdm(total=len(users), desc=f"rank by {recommender.name}", unit="user", disable=None) as progress:
         for start in range(0, len(users), BLOCK_USERS):
             block = users[start : start + BLOCK_USERS]
             best = best_unseen(recommender, block, seen=seen, k=k)
-            ranked.products[block], ranked.scores[block] = best.products, best.scores
+            place = slice(start, start + len(block))
+            ranked.products[place], ranked.scores[place] = best.products, best.scores
             progress.update(len(block))
     return ranked
+
+
+def spread(ranked: Ranked, users: Int[np.ndarray, " some"], *, num_users: int) -> Ranked:
+    """Return the lists of all users, of whom those that are not among ``users`` have empty ones."""
+    k = ranked.products.shape[1]
+    every = Ranked(np.full((num_users, k), NOBODY, dtype=np.int64), np.full((num_users, k), -np.inf))
+    every.products[users], every.scores[users] = ranked.products, ranked.scores
+    return every
 
 
 def best_unseen(

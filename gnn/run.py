@@ -45,7 +45,7 @@ from loaders.errors import InputError
 MODEL = "model.safetensors"
 CALIBRATION = "calibration.json"
 # What may differ between two runs that replace each other: places and limits of time, not what is learned.
-PLACES = ("run", "runs", "raw", "store", "password_file", "cache", "device", "overwrite", "time_limit", "given")
+PLACES = ("run", "runs", "raw", "store", "password_file", "cache", "device", "overwrite", "time_limit")
 
 
 @dataclass(frozen=True)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import TypeVar
 
 import numpy as np
@@ -26,7 +26,13 @@ AnyModel = TypeVar("AnyModel", bound=Model)
 
 
 def simplified(
-    model: AnyModel, task: Task, content: Content, *, seed: int, before: Mapping[str, Setting] | None = None
+    model: AnyModel,
+    task: Task,
+    content: Content,
+    *,
+    seed: int,
+    before: Mapping[str, Setting] | None = None,
+    keep: Collection[str] = (),
 ) -> tuple[AnyModel, tuple[str, ...]]:
     """Return the simplest form of the model that it is not clearly better than, and what was taken out of it.
 
@@ -35,7 +41,7 @@ def simplified(
     difference (:data:`CLEAR_OF_BEFORE` for the model before the search), user by user: of many settings that were
     tried, the best on a few users owe some of that to these users.
     All forms are compared with the model itself, so that small losses do not add up. A model that names no forms stays
-    as it is.
+    as it is, and so do the settings to ``keep``.
     """
     some: Model = model
     if not isinstance(some, HasSimplerForms):
@@ -55,7 +61,7 @@ def simplified(
         model = earlier
         taken.append("what the search changed")
     for name, change in _forms(model).items():
-        simpler = with_settings(model, change)
+        simpler = with_settings(model, {each: value for each, value in change.items() if each not in keep})
         if simpler != model and as_good(simpler, CLEAR):
             model = simpler
             taken.append(name)

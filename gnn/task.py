@@ -15,7 +15,7 @@ from gnn.split import Split, enough_buyers
 from kg.graph import Graph
 
 MOST_MEASURED = 50_000
-"""Of more users only so many, evenly spaced, have their lists measured."""
+"""Of more users only so many, evenly spaced among those who have something to find, have their lists measured."""
 
 
 @dataclass(frozen=True)
@@ -55,8 +55,11 @@ class Task:
 
     @property
     def measured(self) -> Int[np.ndarray, " measured"]:
-        """The users whose lists are measured: all, or of very many an even part."""
-        return evenly_spaced(self.history.shape[0], most=MOST_MEASURED)
+        """The users whose lists are measured: all, or of very many an even part of those who have something to find."""
+        num_users = self.history.shape[0]
+        able = np.flatnonzero(np.diff(self.relevant.indptr)) if num_users > MOST_MEASURED else np.arange(num_users)
+        measured: np.ndarray = able[evenly_spaced(len(able), most=MOST_MEASURED)]
+        return measured
 
 
 def evenly_spaced(count: int, *, most: int) -> Int[np.ndarray, " some"]:

@@ -171,6 +171,7 @@ def load_networks(folder: Path, whole: Model) -> NetworksFound | None:
     try:
         values = json.loads(file.read_text(encoding="utf-8"))
         if values["model"] != as_plain(whole):
+            print(f"what {str(file)!r} says of the networks is of other settings, so they are looked at again")
             return None
         return NetworksFound(bool(values["helps"]), str(values["why"]), dict(values["settings"]))
     except (KeyError, TypeError, ValueError) as error:

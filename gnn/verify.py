@@ -74,7 +74,8 @@ def print_faults(folder: Path, *, store: str | None, runs: str, password_file: s
     address = graph_address(folder, page, store=store, runs=runs)
     with open_store(address, read_only=True, password_file=password_file) as opened:
         tables, run = opened.read_graph(), opened.run_record(page["run"])
-        known = Known.of(tables, page, graph=opened.fingerprint(), run=run)
+        # Of the rows, not as it was noted when they were loaded: somebody may have changed them by hand since.
+        known = Known.of(tables, page, graph=tables.fingerprint(), run=run)
     count = 0
     for count, fault in enumerate(faults(folder, page, known), start=1):  # noqa: B007
         print(fault)

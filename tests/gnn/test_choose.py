@@ -105,6 +105,19 @@ def test_a_ridge_and_a_support_that_a_person_gave_are_the_only_ones() -> None:
     assert (first.model.closed_form.ridge, first.model.closed_form.support) == (6.0, 0)
 
 
+def test_nothing_that_a_person_gave_is_taken_out() -> None:
+    # Heavy content and a trend go if nobody asked for them (an earlier test).
+    heavy = replace(Cartograph(), closed_form=ClosedFormConfig(brand=50.0, category=50.0, words=50.0, meaning=50.0))
+    model = heavy.for_graph(GRAPH, timed=True)
+    content = ("closed_form.brand", "closed_form.category", "closed_form.words", "closed_form.meaning")
+    names = ("related.trend", "closed_form.exponent", "closed_form.links", *content)
+    found = choose_closed_form(model, past(GRAPH), content_of(GRAPH), given=names, seed=0)
+    form, first = found.model.closed_form, Cartograph().for_graph(GRAPH, timed=True)
+    assert (form.brand, form.category, form.words, form.meaning) == (50.0, 50.0, 50.0, 50.0)
+    assert (form.exponent, form.links) == (first.closed_form.exponent, first.closed_form.links)
+    assert found.model.related.trend == first.related.trend
+
+
 @dataclass(frozen=True)
 class Planted:
     """A model of two parts: one doubles every user's number, of the other each user has by chance."""

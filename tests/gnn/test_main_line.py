@@ -370,13 +370,16 @@ def test_what_a_search_found_on_this_shop_is_used_and_what_a_person_gave_stays(t
 
 
 def test_a_setting_that_a_person_gave_goes_before_a_searched_one_also_if_it_is_as_at_first(tmp_path: Path) -> None:
-    found = {"closed_form.ridge": 33.0, "closed_form.support": 64, "related.trend": 0.25}
+    link = "closed_form.links.ALSO_VIEWED"
+    found = {"closed_form.ridge": 33.0, "closed_form.support": 64, "related.trend": 0.25, link: 0.01}
     (tmp_path / "tuned.json").write_text(json.dumps({"closed form": {"settings": found}}))
     graph = graph_of(synthetic_shop())
     config = settings(tmp_path, tuned=str(tmp_path), related=RelatedConfig(trend=0.0))
-    config = replace(config, given=given_settings(["--closed-form.support", "0", "--related.trend=0"]))
+    words = ["--closed-form.support", "0", "--related.trend=0", "--closed-form.links", "ALSO_VIEWED", "0.3"]
+    config = replace(config, given=given_settings(words))
     model, _, _ = given_model(config, graph, split_purchases(graph, SplitConfig(), seed=0), times_known=True)
     assert (model.closed_form.ridge, model.closed_form.support, model.related.trend) == (33.0, 0, 0.0)
+    assert model.closed_form.links == {"ALSO_VIEWED": 0.3}
 
 
 @pytest.mark.parametrize(

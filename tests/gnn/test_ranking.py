@@ -12,7 +12,7 @@ from hypothesis.extra import numpy as arrays
 from jaxtyping import Float, Int
 from scipy import sparse
 
-from gnn.ranking import BLOCK_USERS, NOBODY, RelatedRecommender, best_products, best_sums, rank, without_seen
+from gnn.ranking import BLOCK_USERS, NOBODY, RelatedRecommender, best_products, best_sums, rank, spread, without_seen
 from tests.gnn.shops import matrix
 
 # Few different values, so that most are tied.
@@ -87,9 +87,13 @@ def test_sums_are_ranked_as_their_dense_scores_whether_few_products_have_one_or_
 
 def test_only_users_who_are_asked_for_get_a_list() -> None:
     table = np.array([[1.0, 2.0], [4.0, 3.0], [5.0, 6.0]])
-    ranked = rank(Fixed("fixed", table), seen=sparse.csr_array((3, 2)), k=2, users=np.array([0, 2]))
-    assert ranked.products.tolist() == [[1, 0], [NOBODY, NOBODY], [1, 0]]
-    assert ranked.scores.tolist() == [[2.0, 1.0], [-np.inf, -np.inf], [6.0, 5.0]]
+    users = np.array([2, 0])
+    ranked = rank(Fixed("fixed", table), seen=sparse.csr_array((3, 2)), k=2, users=users)
+    assert ranked.products.tolist() == [[1, 0], [1, 0]]
+    assert ranked.scores.tolist() == [[6.0, 5.0], [2.0, 1.0]]
+    every = spread(ranked, users, num_users=3)
+    assert every.products.tolist() == [[1, 0], [NOBODY, NOBODY], [1, 0]]
+    assert every.scores.tolist() == [[2.0, 1.0], [-np.inf, -np.inf], [6.0, 5.0]]
 
 
 def test_a_related_score_is_the_sum_over_purchases_and_nothing_where_no_edge_leads() -> None:
