@@ -11,9 +11,9 @@ from itertools import islice
 from pathlib import Path
 
 import numpy as np
-import polars as pl
 import torch
 import tyro
+from scipy import sparse
 from torch_geometric.data import HeteroData
 
 from benchmarks.large_shop import PRODUCT_SKEW, USER_SKEW, by_power_law
@@ -70,14 +70,8 @@ def sampled_training(config: SampledTraining) -> str:
     if config.steps is not None and config.steps < 1:
         raise InputError(f"the steps are {config.steps}; give 1 or more")
     with costed() as reading:
-        data, known = _stored(config) if config.store else _made_up(config)
+        data, history = _stored(config) if config.store else _made_up(config)
     with costed() as preparing:
-        num_users, num_products = data["user"].num_nodes, data["product"].num_nodes
-        plain = Weighing(exponent=0.0, half_life=FOREVER)
-        history = history_weights(known, products=np.arange(num_products), num_users=num_users, weighing=plain, now=0)
-        purchases = len(known)
-        # What is trained on is in `data` and `history`.
-        del known
         settings = NetworkConfig(kind="sage", num_neighbors=config.num_neighbors, layers=len(config.num_neighbors))
         network = make_network(data, settings, device=CPU, seed=config.seed)
         steps = SampledSteps.over(data, history, config=settings, batch_users=config.batch_users)
@@ -93,26 +87,27 @@ def sampled_training(config: SampledTraining) -> str:
             training.step(steps.losses(network, batch))
             if len(training.losses) % 100 == 0:
                 print(f"step {len(training.losses)}: loss {np.mean(training.losses[-100:]):.3f}", flush=True)
-    edges = data[BOUGHT].num_edges
     first, last = (float(np.mean(part)) for part in (training.losses[:10], training.losses[-10:]))
     return (
-        f"{purchases:,} purchases, {edges:,} of different pairs: read {_in_words(reading)}, prepared "
+        f"{history.nnz:,} pairs of a user and a product: read {_in_words(reading)}, prepared "
         f"{_in_words(preparing)}, {len(training.losses)} steps of {config.batch_users} users {steps.in_words} "
         f"{_in_words(trained)}, loss {first:.3f} to {last:.3f}"
     )
 
 
-def _stored(config: SampledTraining) -> tuple[HeteroData, pl.DataFrame]:
-    """Return the graph in the store, and its purchases: ``user``, ``product``, ``at``."""
+def _stored(config: SampledTraining) -> tuple[HeteroData, sparse.csr_array]:
+    """Return the graph in the store, and who bought what there, users × products."""
     with open_store(str(config.store), read_only=True) as store:
         graph = build_graph(store.read_graph())
     text = encode_texts(graph.products["text"].to_list(), folder=None, cache=Path(config.cache), device=CPU)
-    known = graph.bought.select("user", "product", "at")
-    return hetero_data(graph, past=known, products=np.arange(len(graph.products)), text=text), known
+    products, known = np.arange(len(graph.products)), graph.bought.select("user", "product", "at")
+    plain = Weighing(exponent=0.0, half_life=FOREVER)
+    history = history_weights(known, products=products, num_users=len(graph.users), weighing=plain, now=0)
+    return hetero_data(graph, past=known, products=products, text=text), history
 
 
-def _made_up(config: SampledTraining) -> tuple[HeteroData, pl.DataFrame]:
-    """Return purchases with the skew of :mod:`benchmarks.large_shop`, by position, and nothing else."""
+def _made_up(config: SampledTraining) -> tuple[HeteroData, sparse.csr_array]:
+    """Return the same of purchases with the skew of :mod:`benchmarks.large_shop`, and nothing else."""
     if config.millions is None or config.millions <= 0:
         raise InputError("nothing to train on; give --store ADDRESS, or --millions above 0")
     count = int(1e6 * config.millions)
@@ -121,15 +116,17 @@ def _made_up(config: SampledTraining) -> tuple[HeteroData, pl.DataFrame]:
         by_power_law(rng, count, count=users, skew=USER_SKEW) * config.products
         + rng.permutation(config.products)[by_power_law(rng, count, count=config.products, skew=PRODUCT_SKEW)]
     )
-    user, product = np.divmod(pairs, config.products)
+    both = torch.from_numpy(np.stack(np.divmod(pairs, config.products)))
     del pairs
     data = HeteroData()
     data["user"].num_nodes = users
     data["product"].num_nodes = config.products
     data["product"].x = torch.from_numpy(rng.standard_normal((config.products, TEXT), dtype=np.float32))
-    data[BOUGHT].edge_index = torch.from_numpy(np.stack([user, product]))
-    data[REVERSED].edge_index = torch.from_numpy(np.stack([product, user]))
-    return data, pl.DataFrame({"user": user, "product": product, "at": np.zeros(len(user), dtype=np.int64)})
+    data[BOUGHT].edge_index, data[REVERSED].edge_index = both, both.flip(0)
+    # They are sorted by user, then product: the rows of a matrix as they stand.
+    ends = np.concatenate([[0], np.cumsum(np.bincount(both[0].numpy(), minlength=users))])
+    ones = np.ones(both.shape[1])
+    return data, sparse.csr_array((ones, both[1].numpy().astype(np.int32), ends), shape=(users, config.products))
 
 
 def _in_words(cost: Cost) -> str:
