@@ -24,6 +24,7 @@ from gnn.run import RunFolder
 from gnn.split import split_purchases
 from gnn.text import encode_texts
 from gnn.train import train
+from gnn.verify import print_faults
 from kg.cypher import read_query, with_values
 from kg.explain import ALL_ROWS, explain, score_parameters
 from kg.graph import GraphTables
@@ -224,6 +225,25 @@ def test_a_second_training_gives_the_same_numbers_to_the_last_digit(
     assert replace(run_of(own).report(), seconds={}) == replace(report, seconds={})
     assert_frame_equal(delivered(own).drop("made_at"), edges.drop("made_at"), check_exact=True)
     assert (own / "runs/synthetic/model.safetensors").read_bytes() == model
+
+
+def test_purchases_that_were_taken_out_of_the_store_by_hand_are_noticed(own: Path) -> None:
+    store, delivery = str(settings(own).store), run_of(own).path / "ranked_edges"
+    print_faults(delivery, store=store, runs=str(own / "runs"), password_file=None)
+    with open_store(store) as opened:
+        user = opened.read_nodes("User")["id"][0]
+        opened.query("MATCH (u:User {id: $user})-[b:BOUGHT]->(:Product) DELETE b", {"user": user})
+    with pytest.raises(InputError, match=r"has \d+ faults"):
+        print_faults(delivery, store=store, runs=str(own / "runs"), password_file=None)
+    graph = json.loads((delivery / "manifest.json").read_text())["graph"]
+    export_run(run_of(own), ExportConfig(run="synthetic", k=K))
+    assert json.loads((delivery / "manifest.json").read_text())["graph"] != graph
+
+
+def test_settings_that_were_given_in_the_one_run_and_not_in_the_other_are_other_settings(own: Path) -> None:
+    other = replace(settings(own), given=("closed_form.ridge",))
+    with pytest.raises(InputError, match=r"exists with other settings \(given is \['closed_form.ridge'\], was \[\]\)"):
+        train(other)
 
 
 def test_other_settings_under_the_same_name_are_refused_unless_they_may_overwrite(own: Path) -> None:
