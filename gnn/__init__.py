@@ -1,6 +1,11 @@
 """The graph becomes ranked edges: features, network, training, evaluation, export."""
 
+import os
 import warnings
+
+# PyTorch reads it when it first takes memory, so before anything imports it. Of large tensors, each of which is memory
+# fresh from the system (gnn/memory.py), a step then gets 2 MB at a time and not 4 kB.
+os.environ.setdefault("THP_MEM_ALLOC_ENABLE", "1")
 
 # Said by libraries about themselves at every start; nobody who runs a command here can do anything about it.
 warnings.filterwarnings("ignore", message="`torch.jit", category=FutureWarning)

@@ -29,7 +29,7 @@ CHANGES: Mapping[str, Settings] = {
 TAIL = "tail (at most 5 buyers)"
 
 TAIL_POWERS = (0.0, 0.15, 0.25, 0.35)
-"""What :attr:`gnn.config.EdgeConfig.tail_power` is tried with, one after the other, until the tail does not pay."""
+"""What :attr:`gnn.config.EdgeConfig.tail_power` is tried with, one after the other, until head and tail both gain."""
 
 
 @dataclass(frozen=True)
@@ -69,6 +69,16 @@ class Verdict:
     def helps(self) -> bool:
         """Whether the interval of the first lies above 0, and the tail does not pay."""
         return self.overall.interval.low > 0 and not self.tail_pays
+
+    @property
+    def both_gain(self) -> bool:
+        """Whether both intervals lie above 0, or the first does and there is no tail."""
+        return self.helps and (not self.tail.users or self.tail.interval.low > 0)
+
+    @property
+    def standing(self) -> tuple[bool, bool, bool]:
+        """What one verdict is better than another by: the larger, the better."""
+        return self.helps, not self.tail_pays, self.both_gain
 
     def __str__(self) -> str:
         """Return both differences in percent with their 95 % intervals."""
@@ -167,28 +177,31 @@ def choose_networks(
 
 @dataclass(frozen=True)
 class TriedNetworks:
-    """The model with the last weight of the tail that was tried: the one that is used, if any is."""
+    """The model with the best weight of the tail of those that were tried."""
 
     model: Cartograph
     fitted: FittedCartograph
     lists: Lists
     """Of the fitted model."""
 
-    verdicts: tuple[Verdict, ...]
+    verdicts: Mapping[float, Verdict]
     """Of each weight that was tried."""
 
-    powers: tuple[float, ...]
+    @property
+    def verdict(self) -> Verdict:
+        """That of the model."""
+        return self.verdicts[self.model.edges.tail_power]
 
     @property
     def helps(self) -> bool:
         """Whether the model is better than its closed form."""
-        return self.verdicts[-1].helps
+        return self.verdict.helps
 
     def in_words(self) -> str:
         """Return what was decided, and why not by another weight of the tail."""
-        *earlier, (power, last) = zip(self.powers, self.verdicts, strict=True)
-        before = "".join(f"; {each:g} was {found}" for each, found in earlier)
-        return f"{last}, the tail weighed by {power:g}{before}"
+        power = self.model.edges.tail_power
+        others = "".join(f"; with {each:g} {found}" for each, found in self.verdicts.items() if each != power)
+        return f"{self.verdict}, the tail weighed by {power:g}{others}"
 
 
 def try_networks(
@@ -201,20 +214,28 @@ def try_networks(
     seed: int,
     checkpoints: Checkpoints = NOT_KEPT,
 ) -> TriedNetworks:
-    """Return the model fitted with its networks, by the first weight of the tail with which the tail does not pay.
+    """Return the model fitted with its networks, by the first weight of the tail with which head and tail gain.
 
-    ``without`` are the numbers of each user by the closed form. The more the tail weighs, the less the head gains, so
-    that no later weight would be better.
+    Where there is none, by the first of those with which the head gains and the tail does not pay. ``without`` are the
+    numbers of each user by the closed form. The more the tail weighs, the less the head gains, so that none is tried
+    after one with which it does not.
     """
     ways = [replace(model.edges, tail_power=power) for power in powers]
-    verdicts: list[Verdict] = []
-    for fitted in model.fit_each(task, content, ways, seed=seed, checkpoints=checkpoints):
+    verdicts: dict[float, Verdict] = {}
+    best: tuple[EdgeConfig, FittedCartograph, Lists] | None = None
+    fits = model.fit_each(task, content, ways, seed=seed, checkpoints=checkpoints)
+    # Not strict: a fit that is not asked for is not made.
+    for way, fitted in zip(ways, fits, strict=False):
         lists = measure_lists(fitted, task)
-        verdicts.append(verdict(lists.per_user, without, seed=seed))
-        if not verdicts[-1].tail_pays:
+        found = verdicts[way.tail_power] = verdict(lists.per_user, without, seed=seed)
+        if best is None or found.standing > verdicts[best[0].tail_power].standing:
+            best = way, fitted, lists
+        if found.both_gain or found.overall.interval.low <= 0:
             break
-    tried = len(verdicts)
-    return TriedNetworks(replace(model, edges=ways[tried - 1]), fitted, lists, tuple(verdicts), tuple(powers[:tried]))
+    if best is None:
+        raise ValueError("no weight of the tail to try")
+    way, fitted, lists = best
+    return TriedNetworks(replace(model, edges=way), fitted, lists, verdicts)
 
 
 def verdict(whole: Mapping[str, PerUser], without: Mapping[str, PerUser], *, seed: int) -> Verdict:

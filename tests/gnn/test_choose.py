@@ -190,10 +190,32 @@ def test_networks_are_trained_only_where_that_can_decide_something() -> None:
     assert always.why.startswith("kept, as asked for; else they were ")
 
 
-def test_the_first_weight_of_the_tail_with_which_it_does_not_pay_is_used(monkeypatch: pytest.MonkeyPatch) -> None:
+PAYS, EVEN, GAINS = numbers(0.13, 0.05, seed=3), numbers(0.12, 0.10, seed=1), numbers(0.11, 0.14, seed=4)
+LOSES = numbers(0.08, 0.14, seed=5)
+
+
+@pytest.mark.parametrize(
+    ("made", "tried", "used", "helps"),
+    [
+        # Head and tail both gain with the third, so the fourth is not tried.
+        ({0.0: PAYS, 0.25: EVEN, 0.5: GAINS, 0.75: GAINS}, [0.0, 0.25, 0.5], 0.5, True),
+        # The tail never gains: the first with which it does not pay.
+        ({0.0: PAYS, 0.25: EVEN, 0.5: EVEN}, [0.0, 0.25, 0.5], 0.25, True),
+        # The head no longer gains, and would not with more weight of the tail either.
+        ({0.0: PAYS, 0.25: EVEN, 0.5: LOSES, 0.75: GAINS}, [0.0, 0.25, 0.5], 0.25, True),
+        ({0.0: PAYS, 0.25: LOSES}, [0.0, 0.25], 0.25, False),
+        ({0.0: PAYS}, [0.0], 0.0, False),
+    ],
+)
+def test_the_first_weight_of_the_tail_with_which_both_gain_is_used_or_the_first_with_which_it_does_not_pay(
+    made: dict[float, dict[str, PerUser]],
+    tried: list[float],
+    used: float,
+    helps: bool,  # noqa: FBT001
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     task, content = past(GRAPH), content_of(GRAPH)
     small = replace(Cartograph(), edges=EdgeConfig(passes=1)).for_graph(GRAPH, timed=True)
-    without = numbers(0.1, 0.1, seed=2)
     fitted: list[float] = []
 
     some = small.closed_form_alone.fit(task, content, seed=0)
@@ -209,18 +231,16 @@ def test_the_first_weight_of_the_tail_with_which_it_does_not_pay_is_used(monkeyp
     def measured(each: FittedCartograph, _task: Task) -> Lists:
         return replace(lists, per_user=made[float(each.name)])
 
-    # With 0 the tail pays, with 0.25 it does not.
-    made = {0.0: numbers(0.13, 0.05, seed=3), 0.25: numbers(0.12, 0.10, seed=1), 0.5: numbers(0.11, 0.14, seed=4)}
     monkeypatch.setattr(Cartograph, "fit_each", each)
     monkeypatch.setattr("gnn.choose.measure_lists", measured)
-    found = try_networks(small, task, content, without=without, powers=tuple(made), seed=0)
-    assert fitted == [0.0, 0.25]
-    assert found.helps
-    assert found.model == replace(small, edges=replace(small.edges, tail_power=0.25))
-    assert found.in_words().startswith("kept: NDCG@10 +")
-    assert ", the tail weighed by 0.25; 0 was left out: NDCG@10 +" in found.in_words()
-    hopeless = try_networks(small, task, content, without=without, powers=(0.0,), seed=0)
-    assert not hopeless.helps
+    found = try_networks(small, task, content, without=numbers(0.1, 0.1, seed=2), powers=tuple(made), seed=0)
+    assert fitted == tried
+    assert found.helps is helps
+    assert found.model == replace(small, edges=replace(small.edges, tail_power=used))
+    assert found.fitted.name == str(used)
+    assert found.lists.per_user is made[used]
+    assert f", the tail weighed by {used:g}" in found.in_words()
+    assert found.in_words().count("; with ") == len(tried) - 1
 
 
 def test_each_way_to_train_the_edge_network_gives_what_a_fit_of_its_own_gives() -> None:

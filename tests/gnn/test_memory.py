@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -30,3 +31,24 @@ print(resident() - before)
 def test_blocks_of_megabytes_are_given_back_when_they_are_freed() -> None:
     done = subprocess.run([sys.executable, "-c", PROGRAM], capture_output=True, text=True, check=True)
     assert float(done.stdout) < 40
+
+
+HUGE_PAGES = Path("/sys/kernel/mm/transparent_hugepage/enabled")
+
+ASKS_FOR_A_TENSOR = """
+import gnn
+import torch
+
+tensor = torch.ones(25_000_000)
+line = next(line for line in open("/proc/self/smaps_rollup") if line.startswith("AnonHugePages"))
+print(int(line.split()[1]) / 1024)
+"""
+
+
+@pytest.mark.skipif(
+    not HUGE_PAGES.exists() or "[never]" in HUGE_PAGES.read_text(), reason="the system has no large pages to give"
+)
+def test_large_tensors_lie_in_large_pages() -> None:
+    done = subprocess.run([sys.executable, "-c", ASKS_FOR_A_TENSOR], capture_output=True, text=True, check=True)
+    # Of its 95 MB; none without.
+    assert float(done.stdout) > 50
