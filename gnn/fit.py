@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import cast
 
 import numpy as np
@@ -86,8 +87,12 @@ def fit_network(
     """
     network = make_network(data, config, device=device, seed=seed)
     bought = adjacency(data, BOUGHT)
-    whole = Relation.of(bought, device)
     sampled = _sampled_steps(data, history, config=config)
+    propagate = (
+        partial(sampled.vectors, cast(MessagePassingNetwork, network))
+        if sampled
+        else partial(network, Relation.of(bought, device))
+    )
     training = Training(
         network,
         _optimizers(network, config),
@@ -105,7 +110,7 @@ def fit_network(
                 _make_pass(training, network, bought, history, config=config)
             epoch, ndcg = training.epoch + 1, None
             if validate and (epoch % config.evaluate_every == 0 or epoch == epochs):
-                ndcg = validate(_fitted(network, whole, epochs=epoch))
+                ndcg = validate(_fitted(network, propagate, epochs=epoch))
                 if ndcg > best.score:
                     training.best = best = Best(ndcg, epoch, copy.deepcopy(network.state_dict()))
             loss = training.end_pass(ndcg).loss
@@ -113,7 +118,7 @@ def fit_network(
             progress.update()
     if validate is not None:
         network.load_state_dict(best.weights)
-    fitted = _fitted(network, whole, epochs=epochs if validate is None else best.epoch)
+    fitted = _fitted(network, propagate, epochs=epochs if validate is None else best.epoch)
     return replace(fitted, propagated=sampled.in_words) if sampled else fitted
 
 
@@ -187,10 +192,11 @@ def make_network(data: HeteroData, config: NetworkConfig, *, device: torch.devic
     return network
 
 
-def _fitted(network: ProductNetwork, bought: Relation, *, epochs: int) -> FittedNetwork:
+def _fitted(network: ProductNetwork, propagate: Callable[[], tuple[Tensor, Tensor]], *, epochs: int) -> FittedNetwork:
+    """Return what the network has learned so far; ``propagate`` gives its queries and keys."""
     network.eval()
     with torch.no_grad():
-        queries, keys = network(bought)
+        queries, keys = propagate()
     network.train()
     return FittedNetwork(
         queries=queries.cpu().numpy(),

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from functools import partial
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cached_property, partial
 from math import gcd
 from typing import Literal
 
@@ -62,11 +64,7 @@ class MessagePassingNetwork(ProductNetwork):
         self.num_nodes = {label: data[label].num_nodes for edge_type in data.edge_types for label in edge_type[::2]}
         self.edge_types = list(data.edge_types)
         self.edges = _row_means if kind == "sage" else _pairs
-        self.fixed = {
-            edge_type: self.edges(as_tensor(adjacency(data, edge_type).T, device))
-            for edge_type in data.edge_types
-            if edge_type not in (BOUGHT, REVERSED)
-        }
+        self._fixed = _Edges(data, self.edges, device)
         others = sorted(set(self.num_nodes) - {"product"})
         self.types = nn.ParameterDict(
             {label: nn.Parameter(START_SCALE * torch.randn(dimension, generator=rng)) for label in others}
@@ -81,7 +79,7 @@ class MessagePassingNetwork(ProductNetwork):
         self, bought: Relation
     ) -> tuple[Float[Tensor, "products dimension"], Float[Tensor, "products dimension"]]:
         """Return the queries, and the keys at unit length, with these purchases (users × products) as edges."""
-        found = {**self.fixed, BOUGHT: self.edges(bought.backward), REVERSED: self.edges(bought.forward)}
+        found = {**self._fixed.but_purchases, BOUGHT: self.edges(bought.backward), REVERSED: self.edges(bought.forward)}
         x_dict = {label: vector.expand(self.num_nodes[label], -1) for label, vector in self.types.items()}
         x_dict["product"] = self.start()
         return self._propagated(x_dict, found)
@@ -95,9 +93,35 @@ class MessagePassingNetwork(ProductNetwork):
         :meth:`forward` where it has all neighbours (-1) of as many hops as there are layers, else an estimate of them;
         of its other products they lack neighbours.
         """
+        return self._propagated(self.start_of(batch), self._edges_of(batch))
+
+    @property
+    def layers(self) -> int:
+        """How often messages are passed."""
+        return len(self.convolutions)
+
+    def start_of(self, batch: HeteroData) -> dict[str, Float[Tensor, "nodes dimension"]]:
+        """Return the vectors of a batch's nodes (``n_id``, by type) before any layer."""
         x_dict = {label: vector.expand(batch[label].num_nodes, -1) for label, vector in self.types.items()}
         x_dict["product"] = self.start(batch["product"].n_id)
-        return self._propagated(x_dict, {each: self.edges(_incoming(batch, each)) for each in self.edge_types})
+        return x_dict
+
+    def layer(
+        self, number: int, x_dict: dict[str, Tensor], batch: HeteroData
+    ) -> dict[str, Float[Tensor, "nodes dimension"]]:
+        """Return what layer ``number`` says of a batch's nodes, given what the one below it says of them."""
+        return self._layer(number, x_dict, self._edges_of(batch))
+
+    def turned(
+        self, x: Float[Tensor, "products dimension"]
+    ) -> tuple[Float[Tensor, "products dimension"], Float[Tensor, "products dimension"]]:
+        """Return the queries and keys of products of which the last layer says this."""
+        with self.reduced():
+            query, key = x @ self.turn, x @ self.key_turn
+        return query.float(), normalize(key.float(), dim=1)
+
+    def _edges_of(self, batch: HeteroData) -> dict[tuple[str, str, str], Tensor]:
+        return {each: self.edges(_incoming(batch, each)) for each in self.edge_types}
 
     def _propagated(
         self, x_dict: dict[str, Tensor], found: dict[tuple[str, str, str], Tensor]
@@ -105,10 +129,9 @@ class MessagePassingNetwork(ProductNetwork):
         # HGT takes the transforms of the edge types to be in the order that it was told.
         edge_index_dict = {edge_type: found[edge_type] for edge_type in self.edge_types}
         with self.reduced():
-            for number in range(len(self.convolutions)):
+            for number in range(self.layers):
                 x_dict = self.recomputed(partial(self._layer, number, x_dict, edge_index_dict))
-            query, key = x_dict["product"] @ self.turn, x_dict["product"] @ self.key_turn
-        return query.float(), normalize(key.float(), dim=1)
+        return self.turned(x_dict["product"])
 
     def _layer(
         self, number: int, x_dict: dict[str, Tensor], edge_index_dict: dict[tuple[str, str, str], Tensor]
@@ -117,6 +140,23 @@ class MessagePassingNetwork(ProductNetwork):
             x_dict = {label: x.relu() for label, x in x_dict.items()}
         made: dict[str, Tensor] = self.convolutions[number](x_dict, edge_index_dict)
         return made
+
+
+@dataclass(frozen=True)
+class _Edges:
+    """The edges that are the same in every pass over the full graph; not there before the first such pass."""
+
+    data: HeteroData
+    of: Callable[[Tensor], Tensor]
+    device: torch.device
+
+    @cached_property
+    def but_purchases(self) -> dict[tuple[str, str, str], Tensor]:
+        return {
+            edge_type: self.of(as_tensor(adjacency(self.data, edge_type).T, self.device))
+            for edge_type in self.data.edge_types
+            if edge_type not in (BOUGHT, REVERSED)
+        }
 
 
 def edge_pairs(data: HeteroData) -> dict[tuple[str, str, str], Int[Tensor, "2 edges"]]:

@@ -16,6 +16,7 @@ from torch_geometric.data import HeteroData
 from gnn.config import NetworkConfig
 from gnn.csr import CompressedGraph
 from gnn.draws import ALL
+from gnn.layer_wise import layer_wise_vectors
 from gnn.losses import sampled_product_loss
 from gnn.message_passing import REVERSED, MessagePassingNetwork
 from gnn.mini_batches import node_batches
@@ -81,6 +82,10 @@ class SampledSteps:
             pairs = int(np.diff(self.history.indptr)[users].sum())
             hidden, drawn = rng.random(pairs) < self.hidden_share, rng.permutation(num_products)[: self.negatives]
             yield SampledBatch(users, hidden, drawn, seed=int(rng.integers(2**63)))
+
+    def vectors(self, network: MessagePassingNetwork) -> tuple[Tensor, Tensor]:
+        """Return queries and keys of all products by all their neighbours, layer by layer; no step of training."""
+        return layer_wise_vectors(network, self.sampler.graph)
 
     def losses(self, network: MessagePassingNetwork, batch: SampledBatch, *, parts: int = 1) -> Iterator[Tensor]:
         """Yield the parts of a step's loss, which is their sum; memory depends on the size of a part alone.
