@@ -17,6 +17,7 @@ from gnn.candidates import BY_BASE, BY_NETWORK, ITSELF, Candidates
 from gnn.checkpoint import Checkpoint, Training
 from gnn.config import EdgeConfig
 from gnn.distributed import own_share
+from gnn.edge_batch import EdgeBatch, edges_at
 from gnn.losses import require_finite
 from gnn.related import Related
 from kg.schema import SHARES
@@ -77,6 +78,11 @@ class EdgeNetwork(nn.Module):
         gate: Tensor = self.layers((features - self.mean) / self.spread).squeeze(1)
         return start * (self.unweighed * (1 - proposed) + torch.exp(gate + proposed * self.log_proposal))
 
+    def log_likelihood(self, batch: EdgeBatch, unit: float) -> Float[Tensor, " wanted"]:
+        """Return how likely it makes each wanted product of a batch; ``unit`` is a middling score."""
+        scores = batch.scores(self(batch.features, batch.start, batch.proposed) / unit)
+        return batch.log_likelihood(scores, sharpness=self.log_sharpness.exp(), floor=self.log_floor.exp())
+
 
 def edge_network(weights: Mapping[str, Tensor]) -> EdgeNetwork:
     """Return the network with these weights (its ``state_dict``)."""
@@ -103,7 +109,7 @@ class FittedEdges:
         with torch.no_grad():
             for begin in range(0, len(candidates.target), BLOCK_EDGES):
                 part = slice(begin, begin + BLOCK_EDGES)
-                parts.append(self.network(*_edges_at(candidates, part, device)).cpu().numpy())
+                parts.append(self.network(*edges_at(candidates, part, device)).cpu().numpy())
         return np.concatenate(parts) if parts else np.zeros(0, dtype=np.float32)
 
 
@@ -147,11 +153,10 @@ def fit_edges(
                 users = learners[batch]
                 own, losses = own_share(users), []
                 if len(own):
-                    scores = _Batch.of(candidates, history[own], device).scores(network, unit)
-                    loss = _ranking_loss(network, scores, seen=seen[own], wanted=wanted[own], weight=target_weight)
+                    batch_of = EdgeBatch.of(candidates, history[own], wanted=wanted[own], seen=seen[own], device=device)
+                    counts, of_all = (_counts(wanted[part], target_weight, device) for part in (own, users))
                     # Of several processes each has its share of the mean over all that is wanted.
-                    counted, of_all = (_counts(wanted[part], target_weight, device).sum() for part in (own, users))
-                    losses = [loss * (counted / of_all)]
+                    losses = [-(counts * network.log_likelihood(batch_of, unit)).sum() / of_all.sum()]
                 require_finite(training.step(losses, clip=config.clip), "--edges.learning-rate", config.learning_rate)
                 progress.update()
             progress.set_postfix(loss=f"{training.end_pass(None).loss:.4f}")
@@ -194,73 +199,6 @@ class _Batches:
             yield np.sort(order[start : start + self.size])
 
 
-@dataclass(frozen=True)
-class _Batch:
-    """The edges that some users' purchases lead along."""
-
-    features: Float[Tensor, "edges features"]
-    start: Float[Tensor, " edges"]
-    proposed: Float[Tensor, " edges"]
-    edge: Int[Tensor, " steps"]
-    """A step is a purchase and an edge from its product: which of the edges it is."""
-
-    cell: Int[Tensor, " steps"]
-    """Where the step's score goes: user row · products + target."""
-
-    weight: Float[Tensor, " steps"]
-    """a(u, j)."""
-
-    shape: tuple[int, int]
-
-    @classmethod
-    def of(cls, candidates: Candidates, history: sparse.csr_array, device: torch.device) -> _Batch:
-        first = candidates.first
-        sources = np.unique(history.indices)
-        counts = np.diff(first)[sources]
-        edges = _ranges(first[sources], counts)
-        offset = np.zeros(candidates.num_products, dtype=np.int64)
-        offset[sources] = np.cumsum(counts) - counts
-        per_purchase = np.diff(first)[history.indices]
-        edge = _ranges(offset[history.indices], per_purchase)
-        row = np.repeat(np.repeat(np.arange(history.shape[0]), np.diff(history.indptr)), per_purchase)
-        cell = row * history.shape[1] + candidates.target[edges[edge]]
-        weight = np.repeat(history.data, per_purchase).astype(np.float32)
-        features, start, proposed = _edges_at(candidates, edges, device)
-        edge_tensor, cell_tensor, weight_tensor = (torch.from_numpy(part).to(device) for part in (edge, cell, weight))
-        return cls(features, start, proposed, edge_tensor, cell_tensor, weight_tensor, history.shape)
-
-    def scores(self, network: EdgeNetwork, unit: float) -> Float[Tensor, "users products"]:
-        """Return Σ a(u, j) R(j, i) in units of a middling score."""
-        values = network(self.features, self.start, self.proposed) / unit
-        sums = torch.zeros(self.shape[0] * self.shape[1], device=values.device)
-        return sums.index_add(0, self.cell, self.weight * values[self.edge]).view(self.shape)
-
-
-def _ranking_loss(
-    network: EdgeNetwork,
-    scores: Float[Tensor, "users products"],
-    *,
-    seen: sparse.csr_array,
-    wanted: sparse.csr_array,
-    weight: Float[np.ndarray, " products"],
-) -> Float[Tensor, ""]:
-    """Return the mean of -log softmax of κ · log(ε + score) at the wanted products; tail products count more.
-
-    A user of n wanted products counts sqrt(n) times.
-    """
-    device = scores.device
-    utility = network.log_sharpness.exp() * torch.log(network.log_floor.exp() + scores.clamp(min=0.0))
-    known, goal = seen.tocoo(), wanted.tocoo()
-    utility = utility.index_put(
-        (torch.from_numpy(known.row).long().to(device), torch.from_numpy(known.col).long().to(device)),
-        utility.new_tensor(-torch.inf),
-    )
-    row, column = (torch.from_numpy(part).long().to(device) for part in (goal.row, goal.col))
-    likelihood = torch.log_softmax(utility, dim=1)[row, column]
-    each = _counts(wanted, weight, device)
-    return -(each * likelihood).sum() / each.sum()
-
-
 def _counts(
     wanted: sparse.csr_array, weight: Float[np.ndarray, " products"], device: torch.device
 ) -> Float[Tensor, " wanted"]:
@@ -268,23 +206,6 @@ def _counts(
     goal = wanted.tocoo()
     row, column = (torch.from_numpy(part).long().to(device) for part in (goal.row, goal.col))
     return torch.from_numpy(weight).to(device)[column] * torch.bincount(row, minlength=wanted.shape[0])[row].rsqrt()
-
-
-def _edges_at(candidates: Candidates, edges: np.ndarray | slice, device: torch.device) -> tuple[Tensor, Tensor, Tensor]:
-    parts = (
-        candidates.features[edges],
-        candidates.start[edges],
-        (candidates.proposed_by[edges] == BY_NETWORK).astype(np.float32),
-    )
-    features, start, proposed = (torch.from_numpy(part).to(device) for part in parts)
-    return features, start, proposed
-
-
-def _ranges(first: np.ndarray, counts: np.ndarray) -> Int[np.ndarray, " total"]:
-    """Return first[0], first[0] + 1, … (counts[0] numbers), then those of first[1], and so on."""
-    ends = np.cumsum(counts)
-    total: np.ndarray = np.arange(ends[-1] if len(ends) else 0) + np.repeat(first - (ends - counts), counts)
-    return total
 
 
 def largest_edges(

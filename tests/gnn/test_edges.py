@@ -12,7 +12,8 @@ from scipy import sparse
 from gnn.candidates import BY_BASE, BY_NETWORK, ITSELF, Candidates
 from gnn.checkpoint import Checkpoint
 from gnn.config import EdgeConfig
-from gnn.edges import FittedEdges, _Batch, fit_edges, largest_edges, reweighed, without_factor
+from gnn.edge_batch import EdgeBatch
+from gnn.edges import FittedEdges, fit_edges, largest_edges, reweighed, without_factor
 from kg.schema import SHARES
 
 CPU = torch.device("cpu")
@@ -55,13 +56,42 @@ def test_learning_begins_at_the_closed_form() -> None:
     assert weights == pytest.approx([0.5, 2.0, 0.1 * factor, -1.0, 0.5, 0.5], rel=1e-6)
 
 
-def test_a_batch_scores_the_sum_over_purchases_of_weight_times_edge() -> None:
-    fitted = untrained(SMALL)
-    history = sparse.csr_array(np.array([[1.0, 0.5, 0], [0, 0, 0], [0, 2.0, 0.25]]))
-    related = np.zeros((3, 3))
-    related[SMALL.source, SMALL.target] = fitted.weights(SMALL)
-    scores = _Batch.of(SMALL, history, CPU).scores(fitted.network, 1.0)
-    assert scores.detach().numpy() == pytest.approx(history.toarray() @ related, abs=1e-6)
+def dense(matrix: sparse.csr_array) -> torch.Tensor:
+    return torch.from_numpy(matrix.toarray())
+
+
+def test_a_step_is_a_softmax_over_all_that_a_user_has_not_and_its_gradients_are_those_of_the_dense_one() -> None:
+    rng = np.random.default_rng(0)
+    users, products = 7, 30
+    rows = [
+        [
+            (int(target), float(rng.normal()), int(rng.integers(1, 3)))
+            for target in rng.choice(products, 6, replace=False)
+        ]
+        for _ in range(products)
+    ]
+    candidates = candidates_of(rows)
+    bought = rng.random((users, products)) < 0.2
+    bought[3] = False
+    history = sparse.csr_array(bought * rng.random((users, products)))
+    wanted = sparse.csr_array(((rng.random((users, products)) < 0.1) & ~bought).astype(np.float64))
+    batch = EdgeBatch.of(candidates, history, wanted=wanted, seen=sparse.csr_array(bought * 1.0), device=CPU)
+    # The edges of products that nobody here bought are not in it.
+    values = torch.from_numpy(rng.normal(size=len(candidates.target)).astype(np.float32)).requires_grad_()
+    of_batch = np.flatnonzero(np.isin(candidates.source, np.unique(history.indices)))
+    sharpness, floor = torch.tensor(1.3, requires_grad=True), torch.tensor(0.2, requires_grad=True)
+    step = batch.log_likelihood(batch.scores(values[of_batch]), sharpness=sharpness, floor=floor)
+
+    ends = tuple(torch.from_numpy(each).long() for each in (candidates.source, candidates.target))
+    related = torch.zeros(products, products, dtype=torch.float64).index_put(ends, values.double())
+    utility = sharpness * torch.log(floor + (dense(history) @ related).clamp(min=0))
+    plain = torch.log_softmax(utility.masked_fill(torch.from_numpy(bought), -torch.inf), dim=1)[dense(wanted) > 0]
+    assert len(plain) > 10
+    torch.testing.assert_close(step.double(), plain, rtol=1e-5, atol=1e-5)
+    weight = torch.from_numpy(rng.random(len(plain)))
+    found, expected = (torch.autograd.grad((weight * each).sum(), (values, sharpness, floor)) for each in (step, plain))
+    for ours, theirs in zip(found, expected, strict=True):
+        torch.testing.assert_close(ours, theirs, rtol=1e-4, atol=1e-6)
 
 
 def test_shares_add_up_to_the_weight_and_grow_together() -> None:
