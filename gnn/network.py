@@ -182,6 +182,23 @@ class ProductNetwork(nn.Module):
         kept = torch.rand(len(identity), 1, generator=self.rng) >= self.identity_dropout
         return identity * (kept.to(identity) / (1.0 - self.identity_dropout)) + by_text
 
+    def factors(
+        self,
+        users: Float[Tensor, "users dimension"],
+        keys: Float[Tensor, "products dimension"],
+        products: Int[Tensor, " products"] | None = None,
+    ) -> tuple[Float[Tensor, "users factors"], Float[Tensor, "products factors"]]:
+        """Return what the scores are a product of, in the precision that training multiplies it in.
+
+        A score is cosine / temperature + popularity; the larger, the likelier. ``keys`` are those of ``products``.
+        """
+        scaled = normalize(users, dim=1) / self.log_temperature.exp()
+        with_one = torch.cat([scaled, scaled.new_ones(len(scaled), 1)], dim=1)
+        with_popularity = torch.cat([keys, self._rows(self.popularity, products)[:, None]], dim=1)
+        if self.training and self.memory.bfloat16:
+            return with_one.bfloat16(), with_popularity.bfloat16()
+        return with_one, with_popularity
+
     def scores(
         self,
         users: Float[Tensor, "users dimension"],
@@ -189,13 +206,8 @@ class ProductNetwork(nn.Module):
         products: Int[Tensor, " products"] | None = None,
     ) -> Float[Tensor, "users products"]:
         """Return cosine / temperature + popularity; the larger, the likelier. ``keys`` are those of ``products``."""
-        popularity = self._rows(self.popularity, products)
-        # All within one product: users × products numbers are the most of a step, and each pass over them costs.
-        scaled = normalize(users, dim=1) / self.log_temperature.exp()
-        one = scaled.new_ones(len(scaled), 1)
-        with self.reduced():
-            product = torch.cat([scaled, one], dim=1) @ torch.cat([keys, popularity[:, None]], dim=1).T
-        return product.float()
+        of_users, of_products = self.factors(users, keys, products)
+        return (of_users @ of_products.T).float()
 
     def _rows(self, table: Tensor, products: Tensor | None) -> Tensor:
         if self.tables:
