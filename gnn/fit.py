@@ -143,7 +143,7 @@ def _make_sampled_pass(
 def _optimizers(network: ProductNetwork, config: NetworkConfig) -> list[torch.optim.Optimizer]:
     apart = network.tables
     rest = [each for each in network.parameters() if all(each is not table for table in apart)]
-    dense = torch.optim.AdamW(rest, lr=config.learning_rate, weight_decay=0.0)
+    dense = torch.optim.AdamW(rest, lr=config.learning_rate, weight_decay=0.0, fused=True)
     if not apart:
         return [dense]
     if config.table == "cpu":

@@ -43,12 +43,14 @@ class _HiddenProductLoss(torch.autograd.Function):
         # A row for each dimension: sums over users into that are quicker than into a row for each product.
         of_products = torch.zeros(products.T.shape, dtype=exact, device=users.device)
         size = max(BLOCK_SCORES // max(len(products), 1), LEAST_BLOCK)
+        # Columns, which the product of a block reads quicker than rows.
+        columns = products.T.contiguous()
         block = torch.empty((min(size, len(users)), len(products)), dtype=exact, device=users.device)
         loss = -(own * (users[wanted[0]] * products[wanted[1]]).to(exact).sum(1)).sum()
         for start, hers in zip(range(0, len(users), size), _by_block(known, len(users), size), strict=True):
             rows = slice(start, start + size)
             scores = block[: len(users[rows])]
-            _multiply(users[rows], products.T, into=scores)
+            _multiply(users[rows], columns, into=scores)
             scores[hers[0] - start, hers[1]] = -torch.inf
             # Of a user who has every product nothing is left, and she has nothing to find: zeros, not NaN.
             largest = scores.amax(dim=1, keepdim=True).clamp(min=torch.finfo(exact).min)

@@ -165,5 +165,5 @@ def _incoming(batch: HeteroData, edge_type: tuple[str, str, str]) -> Tensor:
 
 def _pairs(incoming: Tensor) -> Int[Tensor, "2 edges"]:
     """Return the places of a CSR matrix's entries, targets × sources, as pairs of source and target."""
-    pairs: Tensor = to_edge_index(incoming)[0].flip(0)
+    pairs: Tensor = to_edge_index(incoming)[0].flip(0).long()
     return pairs

@@ -51,9 +51,10 @@ class Relation:
     @classmethod
     def of(cls, pairs: sparse.csr_array, device: torch.device) -> Relation:
         """Return the relation of a 0/1 matrix sources × targets."""
-        scaled = (
-            sparse.diags_array(_inverse_root(pairs.sum(1))) @ pairs @ sparse.diags_array(_inverse_root(pairs.sum(0)))
-        )
+        # A training makes it anew at every step, and products with diagonal matrices take several times as long.
+        of_source = np.repeat(_inverse_root(pairs.sum(1)), np.diff(pairs.indptr))
+        values = pairs.data * of_source * _inverse_root(pairs.sum(0))[pairs.indices]
+        scaled = sparse.csr_array((values.astype(np.float32), pairs.indices, pairs.indptr), shape=pairs.shape)
         return cls(forward=as_tensor(scaled, device), backward=as_tensor(scaled.T, device))
 
     def to_sources(self, x: Float[Tensor, "targets dimension"]) -> Float[Tensor, "sources dimension"]:
@@ -68,7 +69,8 @@ class Relation:
 def as_tensor(matrix: sparse.sparray, device: torch.device) -> Tensor:
     """Return a scipy matrix as a torch CSR tensor of 32-bit floats."""
     rows = sparse.csr_array(matrix)
-    parts = (rows.indptr.astype(np.int64), rows.indices.astype(np.int64), rows.data.astype(np.float32))
+    # Places in 32 bits where scipy has them so: of others torch makes such at every product.
+    parts = (rows.indptr, rows.indices.astype(rows.indptr.dtype, copy=False), rows.data.astype(np.float32))
     indptr, indices, values = (torch.from_numpy(part) for part in parts)
     return torch.sparse_csr_tensor(indptr, indices, values, size=rows.shape, check_invariants=False).to(device)
 
@@ -260,9 +262,10 @@ class QueryKeyNetwork(ProductNetwork):
     def _mixed(
         self, start: Float[Tensor, "products dimension"], bought: Relation
     ) -> tuple[Float[Tensor, "products dimension"], Float[Tensor, "products dimension"]]:
-        parts = self.parts(start, bought).values()
-        query = sum(weight * part for weight, part in zip(self.query_weights, parts, strict=True))
-        key = sum(weight * part for weight, part in zip(self.key_weights, parts, strict=True))
+        parts = torch.stack(list(self.parts(start, bought).values()))
+        # One product in the place of a sum over parts each, which takes four times as long.
+        mixed = torch.stack([self.query_weights, self.key_weights]) @ parts.flatten(1)
+        query, key = mixed.view(2, *start.shape)
         return query @ self.turn, normalize(key, dim=1)
 
     def parts(
