@@ -38,6 +38,13 @@ class _Propagate(torch.autograd.Function):
         return ctx.transpose @ gradient, None, None
 
 
+def propagate(
+    x: Float[Tensor, "columns dimension"], adjacency: Tensor, *, transpose: Tensor
+) -> Float[Tensor, "rows dimension"]:
+    """Return ``adjacency @ x``, with a gradient by the ``transpose`` that is given; both are sparse."""
+    return _Propagate.apply(x, adjacency, transpose)  # type: ignore[no-any-return]
+
+
 @dataclass(frozen=True)
 class Relation:
     """A relation's symmetrically normalised adjacency D^-½ A D^-½ (Kipf and Welling 2017), both ways round."""
@@ -59,11 +66,11 @@ class Relation:
 
     def to_sources(self, x: Float[Tensor, "targets dimension"]) -> Float[Tensor, "sources dimension"]:
         """Return what each source gets from its targets."""
-        return _Propagate.apply(x, self.forward, self.backward)  # type: ignore[no-any-return]
+        return propagate(x, self.forward, transpose=self.backward)
 
     def to_targets(self, x: Float[Tensor, "sources dimension"]) -> Float[Tensor, "targets dimension"]:
         """Return what each target gets from its sources."""
-        return _Propagate.apply(x, self.backward, self.forward)  # type: ignore[no-any-return]
+        return propagate(x, self.backward, transpose=self.forward)
 
 
 def as_tensor(matrix: sparse.sparray, device: torch.device) -> Tensor:
