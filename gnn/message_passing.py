@@ -11,9 +11,10 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 from torch.nn.functional import normalize
 from torch_geometric.data import HeteroData
-from torch_geometric.nn import HeteroConv, HGTConv, SAGEConv
+from torch_geometric.nn import HeteroConv, SAGEConv
 from torch_geometric.utils import to_edge_index
 
+from gnn.attention import EdgeType, SparseHGTConv, TypedEdges
 from gnn.network import (
     AS_IT_COMES,
     BOUGHT,
@@ -61,9 +62,9 @@ class MessagePassingNetwork(ProductNetwork):
         )
         self.num_nodes = {label: data[label].num_nodes for edge_type in data.edge_types for label in edge_type[::2]}
         self.edge_types = list(data.edge_types)
-        self.edges = _row_means if kind == "sage" else _pairs
+        self.kind = kind
         self.fixed = {
-            edge_type: self.edges(as_tensor(adjacency(data, edge_type).T, device))
+            edge_type: as_tensor(adjacency(data, edge_type).T, device)
             for edge_type in data.edge_types
             if edge_type not in (BOUGHT, REVERSED)
         }
@@ -81,7 +82,7 @@ class MessagePassingNetwork(ProductNetwork):
         self, bought: Relation
     ) -> tuple[Float[Tensor, "products dimension"], Float[Tensor, "products dimension"]]:
         """Return the queries, and the keys at unit length, with these purchases (users × products) as edges."""
-        found = {**self.fixed, BOUGHT: self.edges(bought.backward), REVERSED: self.edges(bought.forward)}
+        found = {**self.fixed, BOUGHT: bought.backward, REVERSED: bought.forward}
         x_dict = {label: vector.expand(self.num_nodes[label], -1) for label, vector in self.types.items()}
         x_dict["product"] = self.start()
         return self._propagated(x_dict, found)
@@ -97,25 +98,31 @@ class MessagePassingNetwork(ProductNetwork):
         """
         x_dict = {label: vector.expand(batch[label].num_nodes, -1) for label, vector in self.types.items()}
         x_dict["product"] = self.start(batch["product"].n_id)
-        return self._propagated(x_dict, {each: self.edges(_incoming(batch, each)) for each in self.edge_types})
+        return self._propagated(x_dict, {each: _incoming(batch, each) for each in self.edge_types})
 
     def _propagated(
         self, x_dict: dict[str, Tensor], found: dict[tuple[str, str, str], Tensor]
     ) -> tuple[Float[Tensor, "products dimension"], Float[Tensor, "products dimension"]]:
-        # HGT takes the transforms of the edge types to be in the order that it was told.
-        edge_index_dict = {edge_type: found[edge_type] for edge_type in self.edge_types}
+        last = len(self.convolutions) - 1
         with self.reduced():
-            for number in range(len(self.convolutions)):
-                x_dict = self.recomputed(partial(self._layer, number, x_dict, edge_index_dict))
+            for number in range(last + 1):
+                # Of the last layer only the products are asked for.
+                incoming = {each: found[each] for each in self.edge_types if number < last or each[2] == "product"}
+                x_dict = self.recomputed(partial(self._layer, number, x_dict, self._edges(incoming)))
             query, key = x_dict["product"] @ self.turn, x_dict["product"] @ self.key_turn
         return query.float(), normalize(key.float(), dim=1)
 
+    def _edges(self, incoming: dict[EdgeType, Tensor]) -> dict[EdgeType, Tensor] | TypedEdges:
+        if self.kind == "hgt":
+            return TypedEdges.of(incoming)
+        return {edge_type: _row_means(matrix) for edge_type, matrix in incoming.items()}
+
     def _layer(
-        self, number: int, x_dict: dict[str, Tensor], edge_index_dict: dict[tuple[str, str, str], Tensor]
+        self, number: int, x_dict: dict[str, Tensor], edges: dict[EdgeType, Tensor] | TypedEdges
     ) -> dict[str, Tensor]:
         if number:
             x_dict = {label: x.relu() for label, x in x_dict.items()}
-        made: dict[str, Tensor] = self.convolutions[number](x_dict, edge_index_dict)
+        made: dict[str, Tensor] = self.convolutions[number](x_dict, edges)
         return made
 
 
@@ -128,7 +135,7 @@ def edge_pairs(data: HeteroData) -> dict[tuple[str, str, str], Int[Tensor, "2 ed
 def _convolution(data: HeteroData, kind: Literal["sage", "hgt"], dimension: int) -> nn.Module:
     if kind == "hgt":
         labels = sorted({label for edge_type in data.edge_types for label in edge_type[::2]})
-        layer: nn.Module = HGTConv(dimension, dimension, (labels, data.edge_types), heads=gcd(HEADS, dimension))
+        layer: nn.Module = SparseHGTConv(dimension, dimension, (labels, data.edge_types), heads=gcd(HEADS, dimension))
         return layer
     # The sum over a matrix of row means is GraphSAGE's mean, in half the time of PyG's mean over pairs.
     convolutions = {each: _SumConv(dimension, dimension, aggr="sum") for each in data.edge_types}
