@@ -24,7 +24,7 @@ def main() -> None:
     """Fit, rank, write."""
     asked = question()
     values = json.loads((asked.folder / "config.json").read_text(encoding="utf-8"))
-    config = PeersConfig(**{**values, "library": (), "split": SplitConfig(**values["split"])})
+    config = PeersConfig(**{**values, "library": (), "model": (), "split": SplitConfig(**values["split"])})
     torch.set_num_threads(asked.threads)
     graph, task = load(config)
     text = encode_texts(

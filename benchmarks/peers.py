@@ -54,6 +54,9 @@ class PeersConfig:
     library: Annotated[tuple[str, ...], tyro.conf.UseAppendAction] = ()
     """RecTools, RecBole, hopwise or Cartograph; may be given again. By default all."""
 
+    model: Annotated[tuple[str, ...], tyro.conf.UseAppendAction] = ()
+    """Name of a model of these libraries, such as LightGCN or "graph network"; may be given again. By default all."""
+
     min_buyers: int = 0
     """Products with fewer buyers in the past are neither ranked nor learned from."""
 
@@ -150,7 +153,12 @@ def peers_of(config: PeersConfig) -> list[Peer]:
         Peer("RecTools", "EASE", {}),
         Peer("RecBole", "EASE", learned),
     ]
-    return [peer for peer in peers if peer.library in (config.library or (*REQUIREMENTS, OWN))]
+    asked = [peer for peer in peers if peer.library in (config.library or (*REQUIREMENTS, OWN))]
+    names = sorted({peer.model for peer in asked})
+    for name in config.model:
+        if name not in names:
+            raise InputError(f"no model {name!r} of these libraries; there are {', '.join(names)}")
+    return [peer for peer in asked if not config.model or peer.model in config.model]
 
 
 def load(config: PeersConfig) -> tuple[Graph, Task]:

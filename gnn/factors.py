@@ -16,7 +16,7 @@ from torch_geometric.nn.models import LightGCN as LightGCNModule
 from tqdm import tqdm
 
 from gnn.model import Content, Range, Space
-from gnn.network import as_tensor
+from gnn.network import as_tensor, propagate
 from gnn.ranking import Recommender
 from gnn.task import Task
 
@@ -90,6 +90,19 @@ class IALS:
         return Factors(self.name, solver.user_factors, solver.item_factors, task.history)
 
 
+class _SymmetricLightGCN(LightGCNModule):  # type: ignore[misc]
+    """PyG's LightGCN on a matrix that is its own transpose, which torch would make anew at every step."""
+
+    def get_embedding(self, edge_index: Tensor, edge_weight: None = None) -> Tensor:
+        """Return the mean of the vectors propagated 0, 1, … times (He et al. 2020, equation 8)."""
+        spread = self.embedding.weight
+        mean: Tensor = self.alpha[0] * spread
+        for weight in self.alpha[1:]:
+            spread = propagate(spread, edge_index, transpose=edge_index)
+            mean = mean + weight * spread
+        return mean
+
+
 @dataclass(frozen=True)
 class LightGCN:
     """Vectors propagated over who bought what, by pairwise ranking (He et al. 2020), as PyG has it."""
@@ -141,10 +154,10 @@ class LightGCN:
         rng = np.random.default_rng(seed)
         # The module draws its start from torch's global state, which is put back; ours is drawn from the seed.
         with torch.random.fork_rng(devices=[]):
-            module = LightGCNModule(num_users + num_products, self.dimension, self.layers, normalize=False)
+            module = _SymmetricLightGCN(num_users + num_products, self.dimension, self.layers, normalize=False)
         torch.nn.init.xavier_uniform_(module.embedding.weight, generator=torch.Generator().manual_seed(seed))
         module = module.to(content.device)
-        optimizer = torch.optim.Adam(module.parameters(), lr=self.learning_rate)
+        optimizer = torch.optim.Adam(module.parameters(), lr=self.learning_rate, fused=True)
         for _ in tqdm(range(self.epochs), desc=self.name, unit="epoch", disable=None):
             for batch in pairwise_batches(bought, batch_purchases=self.batch_purchases, rng=rng):
                 triple = torch.from_numpy(batch).to(content.device)

@@ -148,7 +148,7 @@ def _make_sampled_pass(
 def _optimizers(network: ProductNetwork, config: NetworkConfig) -> list[torch.optim.Optimizer]:
     apart = network.tables
     rest = [each for each in network.parameters() if all(each is not table for table in apart)]
-    dense = torch.optim.AdamW(rest, lr=config.learning_rate, weight_decay=0.0)
+    dense = torch.optim.AdamW(rest, lr=config.learning_rate, weight_decay=0.0, fused=True)
     if not apart:
         return [dense]
     if config.table == "cpu":
@@ -244,15 +244,14 @@ def _losses(
     for part in range(parts):
         # Each part, and of several processes each, has its share of the users, and of the mean over all that is wanted.
         own = own_share(users)[part::parts]
-        known, goal = rest[own].tocoo(), wanted[own].tocoo()
-        if goal.nnz:
-            profile = as_tensor(rest_history[own], network.device) @ queries
-            # The scores are the one large dense product. No name is kept: they would be there beside those of the next.
+        wanting = own[np.diff(wanted.indptr)[own] > 0]
+        if len(wanting):
+            profile = as_tensor(rest_history[wanting], network.device) @ queries
             yield hidden_product_loss(
-                network.scores(profile, keys),
-                known=_pairs(known, network.device),
-                wanted=_pairs(goal, network.device),
-            ) * float(np.sqrt(np.diff(wanted.indptr)[own]).sum() / whole)
+                *network.factors(profile, keys),
+                known=_pairs(rest[wanting].tocoo(), network.device),
+                wanted=_pairs(wanted[wanting].tocoo(), network.device),
+            ) * float(np.sqrt(np.diff(wanted.indptr)[wanting]).sum() / whole)
     if queries.grad is not None and keys.grad is not None:
         torch.autograd.backward(vectors, [queries.grad, keys.grad])
 

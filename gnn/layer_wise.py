@@ -57,7 +57,7 @@ def _layer(
         batch = _around(graph, label, first, last)
         rows = {each: part[batch[each].n_id].to(network.device) for each, part in below.items()}
         batch = batch.to(network.device)
-        found.append(network.layer(number, rows or network.start_of(batch), batch)[label][: last - first].cpu())
+        found.append(network.layer(number, label, rows or network.start_of(batch), batch)[: last - first].cpu())
     return torch.cat(found)
 
 
@@ -87,11 +87,9 @@ def _around(graph: CompressedGraph, label: str, first: int, last: int) -> Hetero
             reached = np.concatenate([np.arange(first, last), reached[(reached < first) | (reached >= last)]])
         batch[each].n_id = torch.from_numpy(reached)
         batch[each].num_nodes = len(reached)
-    for kind, edges in graph.edges.items():
-        pairs = np.zeros((2, 0), dtype=np.int64)
-        if kind in into:
-            target = np.repeat(np.arange(last - first), np.diff(edges.start[first : last + 1]))
-            pairs = np.stack([_places(batch[kind[0]].n_id.numpy(), into[kind]), target])
+    for kind, sources in into.items():
+        target = np.repeat(np.arange(last - first), np.diff(graph.edges[kind].start[first : last + 1]))
+        pairs = np.stack([_places(batch[kind[0]].n_id.numpy(), sources), target])
         batch[kind].edge_index = torch.from_numpy(pairs)
     return batch
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property, partial
 from math import gcd
@@ -13,9 +12,10 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 from torch.nn.functional import normalize
 from torch_geometric.data import HeteroData
-from torch_geometric.nn import HeteroConv, HGTConv, SAGEConv
+from torch_geometric.nn import HeteroConv, SAGEConv
 from torch_geometric.utils import to_edge_index
 
+from gnn.attention import EdgeType, SparseHGTConv, TypedEdges
 from gnn.network import (
     AS_IT_COMES,
     BOUGHT,
@@ -63,8 +63,8 @@ class MessagePassingNetwork(ProductNetwork):
         )
         self.num_nodes = {label: data[label].num_nodes for edge_type in data.edge_types for label in edge_type[::2]}
         self.edge_types = list(data.edge_types)
-        self.edges = _row_means if kind == "sage" else _pairs
-        self._fixed = _Edges(data, self.edges, device)
+        self.kind = kind
+        self._fixed = _Edges(data, device)
         others = sorted(set(self.num_nodes) - {"product"})
         self.types = nn.ParameterDict(
             {label: nn.Parameter(START_SCALE * torch.randn(dimension, generator=rng)) for label in others}
@@ -79,7 +79,7 @@ class MessagePassingNetwork(ProductNetwork):
         self, bought: Relation
     ) -> tuple[Float[Tensor, "products dimension"], Float[Tensor, "products dimension"]]:
         """Return the queries, and the keys at unit length, with these purchases (users × products) as edges."""
-        found = {**self._fixed.but_purchases, BOUGHT: self.edges(bought.backward), REVERSED: self.edges(bought.forward)}
+        found = {**self._fixed.but_purchases, BOUGHT: bought.backward, REVERSED: bought.forward}
         x_dict = {label: vector.expand(self.num_nodes[label], -1) for label, vector in self.types.items()}
         x_dict["product"] = self.start()
         return self._propagated(x_dict, found)
@@ -93,7 +93,7 @@ class MessagePassingNetwork(ProductNetwork):
         :meth:`forward` where it has all neighbours (-1) of as many hops as there are layers, else an estimate of them;
         of its other products they lack neighbours.
         """
-        return self._propagated(self.start_of(batch), self._edges_of(batch))
+        return self._propagated(self.start_of(batch), {each: _incoming(batch, each) for each in self.edge_types})
 
     @property
     def layers(self) -> int:
@@ -107,10 +107,11 @@ class MessagePassingNetwork(ProductNetwork):
         return x_dict
 
     def layer(
-        self, number: int, x_dict: dict[str, Tensor], batch: HeteroData
-    ) -> dict[str, Float[Tensor, "nodes dimension"]]:
-        """Return what layer ``number`` says of a batch's nodes, given what the one below it says of them."""
-        return self._layer(number, x_dict, self._edges_of(batch))
+        self, number: int, label: str, x_dict: dict[str, Tensor], batch: HeteroData
+    ) -> Float[Tensor, "nodes dimension"]:
+        """Return what layer ``number`` says of a batch's nodes of a type, given what the one below it says of all."""
+        incoming = {each: _incoming(batch, each) for each in self.edge_types if each[2] == label}
+        return self._layer(number, x_dict, self._edges(incoming))[label]
 
     def turned(
         self, x: Float[Tensor, "products dimension"]
@@ -120,25 +121,28 @@ class MessagePassingNetwork(ProductNetwork):
             query, key = x @ self.turn, x @ self.key_turn
         return query.float(), normalize(key.float(), dim=1)
 
-    def _edges_of(self, batch: HeteroData) -> dict[tuple[str, str, str], Tensor]:
-        return {each: self.edges(_incoming(batch, each)) for each in self.edge_types}
-
     def _propagated(
         self, x_dict: dict[str, Tensor], found: dict[tuple[str, str, str], Tensor]
     ) -> tuple[Float[Tensor, "products dimension"], Float[Tensor, "products dimension"]]:
-        # HGT takes the transforms of the edge types to be in the order that it was told.
-        edge_index_dict = {edge_type: found[edge_type] for edge_type in self.edge_types}
+        last = self.layers - 1
         with self.reduced():
-            for number in range(self.layers):
-                x_dict = self.recomputed(partial(self._layer, number, x_dict, edge_index_dict))
+            for number in range(last + 1):
+                # Of the last layer only the products are asked for.
+                incoming = {each: found[each] for each in self.edge_types if number < last or each[2] == "product"}
+                x_dict = self.recomputed(partial(self._layer, number, x_dict, self._edges(incoming)))
         return self.turned(x_dict["product"])
 
+    def _edges(self, incoming: dict[EdgeType, Tensor]) -> dict[EdgeType, Tensor] | TypedEdges:
+        if self.kind == "hgt":
+            return TypedEdges.of(incoming)
+        return {edge_type: _row_means(matrix) for edge_type, matrix in incoming.items()}
+
     def _layer(
-        self, number: int, x_dict: dict[str, Tensor], edge_index_dict: dict[tuple[str, str, str], Tensor]
+        self, number: int, x_dict: dict[str, Tensor], edges: dict[EdgeType, Tensor] | TypedEdges
     ) -> dict[str, Tensor]:
         if number:
             x_dict = {label: x.relu() for label, x in x_dict.items()}
-        made: dict[str, Tensor] = self.convolutions[number](x_dict, edge_index_dict)
+        made: dict[str, Tensor] = self.convolutions[number](x_dict, edges)
         return made
 
 
@@ -147,13 +151,12 @@ class _Edges:
     """The edges that are the same in every pass over the full graph; not there before the first such pass."""
 
     data: HeteroData
-    of: Callable[[Tensor], Tensor]
     device: torch.device
 
     @cached_property
     def but_purchases(self) -> dict[tuple[str, str, str], Tensor]:
         return {
-            edge_type: self.of(as_tensor(adjacency(self.data, edge_type).T, self.device))
+            edge_type: as_tensor(adjacency(self.data, edge_type).T, self.device)
             for edge_type in self.data.edge_types
             if edge_type not in (BOUGHT, REVERSED)
         }
@@ -168,7 +171,7 @@ def edge_pairs(data: HeteroData) -> dict[tuple[str, str, str], Int[Tensor, "2 ed
 def _convolution(data: HeteroData, kind: Literal["sage", "hgt"], dimension: int) -> nn.Module:
     if kind == "hgt":
         labels = sorted({label for edge_type in data.edge_types for label in edge_type[::2]})
-        layer: nn.Module = HGTConv(dimension, dimension, (labels, data.edge_types), heads=gcd(HEADS, dimension))
+        layer: nn.Module = SparseHGTConv(dimension, dimension, (labels, data.edge_types), heads=gcd(HEADS, dimension))
         return layer
     # The sum over a matrix of row means is GraphSAGE's mean, in half the time of PyG's mean over pairs.
     convolutions = {each: _SumConv(dimension, dimension, aggr="sum") for each in data.edge_types}
@@ -205,5 +208,5 @@ def _incoming(batch: HeteroData, edge_type: tuple[str, str, str]) -> Tensor:
 
 def _pairs(incoming: Tensor) -> Int[Tensor, "2 edges"]:
     """Return the places of a CSR matrix's entries, targets × sources, as pairs of source and target."""
-    pairs: Tensor = to_edge_index(incoming)[0].flip(0)
+    pairs: Tensor = to_edge_index(incoming)[0].flip(0).long()
     return pairs

@@ -38,6 +38,13 @@ class _Propagate(torch.autograd.Function):
         return ctx.transpose @ gradient, None, None
 
 
+def propagate(
+    x: Float[Tensor, "columns dimension"], adjacency: Tensor, *, transpose: Tensor
+) -> Float[Tensor, "rows dimension"]:
+    """Return ``adjacency @ x``, with a gradient by the ``transpose`` that is given; both are sparse."""
+    return _Propagate.apply(x, adjacency, transpose)  # type: ignore[no-any-return]
+
+
 @dataclass(frozen=True)
 class Relation:
     """A relation's symmetrically normalised adjacency D^-½ A D^-½ (Kipf and Welling 2017), both ways round."""
@@ -51,24 +58,26 @@ class Relation:
     @classmethod
     def of(cls, pairs: sparse.csr_array, device: torch.device) -> Relation:
         """Return the relation of a 0/1 matrix sources × targets."""
-        scaled = (
-            sparse.diags_array(_inverse_root(pairs.sum(1))) @ pairs @ sparse.diags_array(_inverse_root(pairs.sum(0)))
-        )
+        # A training makes it anew at every step, and products with diagonal matrices take several times as long.
+        of_source = np.repeat(_inverse_root(pairs.sum(1)), np.diff(pairs.indptr))
+        values = pairs.data * of_source * _inverse_root(pairs.sum(0))[pairs.indices]
+        scaled = sparse.csr_array((values.astype(np.float32), pairs.indices, pairs.indptr), shape=pairs.shape)
         return cls(forward=as_tensor(scaled, device), backward=as_tensor(scaled.T, device))
 
     def to_sources(self, x: Float[Tensor, "targets dimension"]) -> Float[Tensor, "sources dimension"]:
         """Return what each source gets from its targets."""
-        return _Propagate.apply(x, self.forward, self.backward)  # type: ignore[no-any-return]
+        return propagate(x, self.forward, transpose=self.backward)
 
     def to_targets(self, x: Float[Tensor, "sources dimension"]) -> Float[Tensor, "targets dimension"]:
         """Return what each target gets from its sources."""
-        return _Propagate.apply(x, self.backward, self.forward)  # type: ignore[no-any-return]
+        return propagate(x, self.backward, transpose=self.forward)
 
 
 def as_tensor(matrix: sparse.sparray, device: torch.device) -> Tensor:
     """Return a scipy matrix as a torch CSR tensor of 32-bit floats."""
     rows = sparse.csr_array(matrix)
-    parts = (rows.indptr.astype(np.int64), rows.indices.astype(np.int64), rows.data.astype(np.float32))
+    # Places in 32 bits where scipy has them so: of others torch makes such at every product.
+    parts = (rows.indptr, rows.indices.astype(rows.indptr.dtype, copy=False), rows.data.astype(np.float32))
     indptr, indices, values = (torch.from_numpy(part) for part in parts)
     return torch.sparse_csr_tensor(indptr, indices, values, size=rows.shape, check_invariants=False).to(device)
 
@@ -182,6 +191,23 @@ class ProductNetwork(nn.Module):
         kept = torch.rand(len(identity), 1, generator=self.rng) >= self.identity_dropout
         return identity * (kept.to(identity) / (1.0 - self.identity_dropout)) + by_text
 
+    def factors(
+        self,
+        users: Float[Tensor, "users dimension"],
+        keys: Float[Tensor, "products dimension"],
+        products: Int[Tensor, " products"] | None = None,
+    ) -> tuple[Float[Tensor, "users factors"], Float[Tensor, "products factors"]]:
+        """Return what the scores are a product of, in the precision that training multiplies it in.
+
+        A score is cosine / temperature + popularity; the larger, the likelier. ``keys`` are those of ``products``.
+        """
+        scaled = normalize(users, dim=1) / self.log_temperature.exp()
+        with_one = torch.cat([scaled, scaled.new_ones(len(scaled), 1)], dim=1)
+        with_popularity = torch.cat([keys, self._rows(self.popularity, products)[:, None]], dim=1)
+        if self.training and self.memory.bfloat16:
+            return with_one.bfloat16(), with_popularity.bfloat16()
+        return with_one, with_popularity
+
     def scores(
         self,
         users: Float[Tensor, "users dimension"],
@@ -189,13 +215,8 @@ class ProductNetwork(nn.Module):
         products: Int[Tensor, " products"] | None = None,
     ) -> Float[Tensor, "users products"]:
         """Return cosine / temperature + popularity; the larger, the likelier. ``keys`` are those of ``products``."""
-        popularity = self._rows(self.popularity, products)
-        # All within one product: users × products numbers are the most of a step, and each pass over them costs.
-        scaled = normalize(users, dim=1) / self.log_temperature.exp()
-        one = scaled.new_ones(len(scaled), 1)
-        with self.reduced():
-            product = torch.cat([scaled, one], dim=1) @ torch.cat([keys, popularity[:, None]], dim=1).T
-        return product.float()
+        of_users, of_products = self.factors(users, keys, products)
+        return (of_users @ of_products.T).float()
 
     def _rows(self, table: Tensor, products: Tensor | None) -> Tensor:
         if self.tables:
@@ -248,9 +269,10 @@ class QueryKeyNetwork(ProductNetwork):
     def _mixed(
         self, start: Float[Tensor, "products dimension"], bought: Relation
     ) -> tuple[Float[Tensor, "products dimension"], Float[Tensor, "products dimension"]]:
-        parts = self.parts(start, bought).values()
-        query = sum(weight * part for weight, part in zip(self.query_weights, parts, strict=True))
-        key = sum(weight * part for weight, part in zip(self.key_weights, parts, strict=True))
+        parts = torch.stack(list(self.parts(start, bought).values()))
+        # One product in the place of a sum over parts each, which takes four times as long.
+        mixed = torch.stack([self.query_weights, self.key_weights]) @ parts.flatten(1)
+        query, key = mixed.view(2, *start.shape)
         return query @ self.turn, normalize(key, dim=1)
 
     def parts(

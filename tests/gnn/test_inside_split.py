@@ -52,13 +52,13 @@ def test_a_split_by_hand() -> None:
     assert spoke == pytest.approx({
         (ITSELF, "id"): 0.25, ("has_brand", "id"): 0.5, ("co-purchase 1", "id"): 0.0,
         (ITSELF, "text"): 0.25, ("has_brand", "text"): 0.0, ("co-purchase 1", "text"): 0.0,
-    })  # fmt: skip
+    }, abs=1e-7)  # fmt: skip
     assert (split.spoke[0].through, split.spoke[0].of) == ("has_brand", "id")
     answered = {(part.through, part.of): part.adds for part in split.answered}
     assert answered == pytest.approx({
         (ITSELF, "id"): 0.25, ("has_brand", "id"): 0.0, ("co-purchase 1", "id"): 0.25,
         (ITSELF, "text"): 0.25, ("has_brand", "text"): 0.0, ("co-purchase 1", "text"): 0.25,
-    })  # fmt: skip
+    }, abs=1e-7)  # fmt: skip
     tripled = parts.split(1, 1, share=3.0)
     assert (tripled.cosine, tripled.total, tripled.scaled) == (pytest.approx(1.0), 3.0, True)
     assert tripled.spoke[0].adds == pytest.approx(1.5)

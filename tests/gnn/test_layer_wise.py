@@ -37,9 +37,9 @@ def test_no_layer_is_given_all_nodes_at_once(shop: HeteroData, monkeypatch: pyte
     seen: list[int] = []
     layer = network.layer
 
-    def watched(number: int, x_dict: dict[str, torch.Tensor], batch: HeteroData) -> dict[str, torch.Tensor]:
+    def watched(number: int, label: str, x_dict: dict[str, torch.Tensor], batch: HeteroData) -> torch.Tensor:
         seen.append(sum(len(rows) for rows in x_dict.values()))
-        return layer(number, x_dict, batch)
+        return layer(number, label, x_dict, batch)
 
     monkeypatch.setattr(network, "layer", watched)
     graph = CompressedGraph.of(shop)

@@ -9,6 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import sparse
 
+from gnn import losses
 from gnn.fit import hide_purchases, only, without
 from gnn.losses import hidden_product_loss
 from gnn.network import QueryKeyNetwork, Relation
@@ -156,23 +157,28 @@ def pairs(*columns: list[int]) -> torch.Tensor:
     return torch.tensor(columns, dtype=torch.int64).reshape(2, -1)
 
 
+def loss_of(scores: torch.Tensor, *, known: torch.Tensor, wanted: torch.Tensor) -> torch.Tensor:
+    """Return the loss of scores that are given: their factors are they themselves and 1."""
+    return hidden_product_loss(scores, torch.eye(scores.shape[1], dtype=scores.dtype), known=known, wanted=wanted)
+
+
 def test_with_one_wanted_product_each_the_loss_is_torchs_cross_entropy() -> None:
     scores = torch.randn(4, 6, generator=torch.Generator().manual_seed(0))
     wanted = torch.tensor([5, 0, 3, 3])
-    found = hidden_product_loss(scores.clone(), known=pairs([], []), wanted=pairs([0, 1, 2, 3], wanted.tolist()))
+    found = loss_of(scores, known=pairs([], []), wanted=pairs([0, 1, 2, 3], wanted.tolist()))
     torch.testing.assert_close(found, torch.nn.functional.cross_entropy(scores, wanted))
 
 
 def test_a_known_product_is_no_candidate() -> None:
     # User 0 has product 2 and user 1 products 0 and 1: cross entropy over the columns that are left.
     scores = torch.randn(2, 4, generator=torch.Generator().manual_seed(1))
-    found = hidden_product_loss(scores.clone(), known=pairs([0, 1, 1], [2, 0, 1]), wanted=pairs([0, 1], [1, 3]))
+    found = loss_of(scores, known=pairs([0, 1, 1], [2, 0, 1]), wanted=pairs([0, 1], [1, 3]))
     first = torch.nn.functional.cross_entropy(scores[:1, [0, 1, 3]], torch.tensor([1]))
     second = torch.nn.functional.cross_entropy(scores[1:, [2, 3]], torch.tensor([1]))
     torch.testing.assert_close(found, (first + second) / 2)
     changed = scores.clone()
     changed[0, 2], changed[1, 0] = 100.0, -100.0
-    again = hidden_product_loss(changed, known=pairs([0, 1, 1], [2, 0, 1]), wanted=pairs([0, 1], [1, 3]))
+    again = loss_of(changed, known=pairs([0, 1, 1], [2, 0, 1]), wanted=pairs([0, 1], [1, 3]))
     torch.testing.assert_close(again, found)
 
 
@@ -180,31 +186,35 @@ def test_a_user_of_four_wanted_products_counts_twice_as_much_as_a_user_of_one() 
     # All scores are equal, but for user 0's 5 candidates and user 1's 4: log 5 each, log 4.
     scores = torch.zeros(2, 5)
     known, wanted = pairs([1], [0]), pairs([0, 0, 0, 0, 1], [0, 1, 2, 3, 4])
-    found = hidden_product_loss(scores.clone(), known=known, wanted=wanted)
+    found = loss_of(scores, known=known, wanted=wanted)
     assert found.item() == pytest.approx((2 * np.log(5) + np.log(4)) / 3, rel=1e-6)
 
 
+@pytest.mark.parametrize("block_scores", [1, 1_500_000])
 @given(seed=st.integers(0, 10_000))
-def test_the_gradient_of_the_loss_is_torchs_own(seed: int) -> None:
+def test_the_loss_and_its_gradients_are_torchs_own(block_scores: int, seed: int) -> None:
     rng = np.random.default_rng(seed)
-    scores = torch.from_numpy(rng.normal(scale=3.0, size=(4, 7)))
-    taken = rng.permutation(28)[:14]
-    known, wanted = (torch.from_numpy(np.stack([part // 7, part % 7])) for part in (taken[:6], np.sort(taken[6:])))
-    ours, theirs = (scores.clone().requires_grad_() for _ in range(2))
-    # Made by a step, as in training: a leaf's own memory is not to be written over.
-    found = hidden_product_loss(ours * 1.0, known=known, wanted=wanted)
-    masked = theirs.index_put((known[0], known[1]), scores.new_tensor(-torch.inf))
-    weight = torch.bincount(wanted[0], minlength=4)[wanted[0]].double().rsqrt()
+    factors = [torch.from_numpy(rng.normal(scale=2.0, size=(rows, 3))) for rows in (5, 7)]
+    taken = rng.permutation(35)[:16]
+    known, wanted = (torch.from_numpy(np.stack([part // 7, part % 7])) for part in (taken[:7], taken[7:]))
+    ours, theirs = ([each.clone().requires_grad_() for each in factors] for _ in range(2))
+    with pytest.MonkeyPatch.context() as patch:
+        # Two users a block, and all in one.
+        patch.setattr(losses, "BLOCK_SCORES", block_scores)
+        patch.setattr(losses, "LEAST_BLOCK", 2)
+        found = hidden_product_loss(*ours, known=known, wanted=wanted)
+    masked = (theirs[0] @ theirs[1].T).index_put((known[0], known[1]), torch.tensor(-torch.inf, dtype=torch.float64))
+    weight = torch.bincount(wanted[0], minlength=5)[wanted[0]].double().rsqrt()
     expected = -(weight * torch.log_softmax(masked, dim=1)[wanted[0], wanted[1]]).sum() / weight.sum()
     torch.testing.assert_close(found, expected)
     for loss in (found, expected):
-        loss.backward()
-    torch.testing.assert_close(ours.grad, theirs.grad)
+        (3.0 * loss).backward()
+    torch.testing.assert_close([each.grad for each in ours], [each.grad for each in theirs])
 
 
 def test_a_user_who_has_every_product_moves_nothing() -> None:
     scores = torch.randn(2, 3, generator=torch.Generator().manual_seed(0)).requires_grad_()
-    loss = hidden_product_loss(scores * 1.0, known=pairs([0, 0, 0], [0, 1, 2]), wanted=pairs([1], [2]))
+    loss = loss_of(scores, known=pairs([0, 0, 0], [0, 1, 2]), wanted=pairs([1], [2]))
     loss.backward()
     assert torch.isfinite(loss)
     assert scores.grad is not None

@@ -55,7 +55,7 @@ def test_with_all_neighbours_and_all_products_a_step_is_one_of_the_full_graph(sh
     queries, keys = network(Relation.of(without(adjacency(shop, BOUGHT), hidden), CPU))
     profile = as_tensor(without(history, hidden), CPU) @ queries
     wanted = hidden_product_loss(
-        network.scores(profile, keys), known=_pairs(without(history, hidden)), wanted=_pairs(only(history, hidden))
+        *network.factors(profile, keys), known=_pairs(without(history, hidden)), wanted=_pairs(only(history, hidden))
     )
     torch.testing.assert_close(found, wanted, rtol=1e-5, atol=1e-5)
     expected = torch.autograd.grad(wanted, list(network.parameters()), allow_unused=True)
@@ -70,7 +70,7 @@ def test_the_mean_over_draws_of_the_compared_sum_is_the_whole_one() -> None:
     rng = np.random.default_rng(0)
     scores = torch.from_numpy(rng.normal(size=(1, 40)))
     known, wanted = torch.tensor([[0, 0], [3, 7]]), torch.tensor([[0], [11]])
-    whole = hidden_product_loss(scores.clone(), known=known, wanted=wanted)
+    whole = hidden_product_loss(scores, torch.eye(40, dtype=scores.dtype), known=known, wanted=wanted)
     sums = [
         torch.exp(
             sampled_product_loss(
