@@ -43,16 +43,21 @@ def history_weights(
     of the result are the sorted positions ``products``, purchases of others are left out.
     """
     age = (now - pl.col("at")) / weighing.half_life
-    # In one order: a sum in another differs in its last digit, and the same purchases give the same numbers.
+    # User and product as one number, sorted: polars then groups by where it changes, without a table of all pairs. In
+    # one order: a sum in another differs in its last digit, and the same purchases give the same numbers.
+    pair = pl.col("user") * (int(products.max(initial=0)) + 1) + pl.col("product")
     counted = (
         bought.filter(pl.col("product").is_in(products))
-        .sort("user", "product", "at")
-        .group_by("user", "product", maintain_order=True)
+        .select(pair.alias("pair"), "at")
+        .sort("pair", "at")
+        .group_by("pair", maintain_order=True)
         .agg((0.5**age).sum().alias("recent"))
     )
+    user, product = np.divmod(counted["pair"].to_numpy(), int(products.max(initial=0)) + 1)
+    ends = np.concatenate([[0], np.cumsum(np.bincount(user, minlength=num_users))])
     weight = counted["recent"].to_numpy() ** weighing.exponent
-    columns = np.searchsorted(products, counted["product"].to_numpy())
-    return sparse.csr_array((weight, (counted["user"].to_numpy(), columns)), shape=(num_users, len(products)))
+    shape = (num_users, len(products))
+    return sparse.csr_array((weight, np.searchsorted(products, product).astype(np.int32), ends), shape=shape)
 
 
 def trend(
@@ -101,8 +106,11 @@ def binary(history: sparse.csr_array) -> sparse.csr_array:
 
 def num_buyers(bought: pl.DataFrame, *, products: Int[np.ndarray, " products"]) -> Int[np.ndarray, " products"]:
     """Return how many users bought each of ``products`` (sorted positions)."""
-    pairs = bought.select("user", "product").unique().filter(pl.col("product").is_in(products))
-    return np.bincount(np.searchsorted(products, pairs["product"].to_numpy()), minlength=len(products))
+    width = int(bought["product"].to_numpy().max(initial=0)) + 1
+    # Distinct numbers take half the memory of distinct pairs.
+    pairs = (bought["user"] * width + bought["product"]).unique()
+    product = (pairs % width).filter((pairs % width).is_in(products))
+    return np.bincount(np.searchsorted(products, product.to_numpy()), minlength=len(products))
 
 
 def ranked_products(

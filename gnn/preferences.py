@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 import polars as pl
@@ -17,6 +18,9 @@ MORE = 1 + 1e-9
 """A lift above this is a preference; one that differs from 1 by rounding is none."""
 
 BRAND, CATEGORY = "Brand", "Category"
+
+USERS_AT_ONCE = 50_000
+"""Whose brands and categories are looked at together."""
 
 
 @dataclass(frozen=True)
@@ -52,23 +56,45 @@ def counted(bought: pl.DataFrame, may: Allowed, *, now: int, half_life_days: flo
     """
     age = (now - pl.col("at")) / (half_life_days * SECONDS_PER_DAY)
     products = pl.Series(np.flatnonzero(may.products))
-    # In one order: a sum in another differs in its last digit, and the same purchases give the same numbers.
+    # User and product as one number, sorted: polars then groups by where it changes, without a table of all pairs. In
+    # one order: a sum in another differs in its last digit, and the same purchases give the same numbers.
+    width = len(may.products)
     return (
         bought.filter(pl.col("at") < now, pl.col("product").is_in(products.implode()))
-        .sort("user", "product", "at")
-        .group_by("user", "product", maintain_order=True)
+        .select((pl.col("user") * width + pl.col("product")).alias("pair"), "at")
+        .sort("pair", "at")
+        .group_by("pair", maintain_order=True)
         .agg(
             (0.5**age).sum().alias("recent"),
             pl.len().cast(pl.Int64).alias("purchases"),
             pl.col("at").max().alias("last_at"),
         )
+        .select((pl.col("pair") // width).alias("user"), (pl.col("pair") % width).alias("product"), pl.exclude("pair"))
     )
 
 
-def shares(purchases: pl.DataFrame, may: Allowed, *, shrinkage: float) -> pl.DataFrame:
+def population(purchases: pl.DataFrame, may: Allowed) -> pl.DataFrame:
+    """Return how the purchases of all users fall on brands, and on the categories of each level.
+
+    Columns ``kind, level, target`` and ``population``, p(b) of :func:`shares`.
+    """
+    of_product = purchases.group_by("product", maintain_order=True).agg(pl.col("recent").sum())
+    return (
+        may.groups.join(of_product, on="product", maintain_order="left")
+        .group_by("kind", "level", "target", maintain_order=True)
+        .agg(pl.col("recent").sum())
+        .with_columns((pl.col("recent") / pl.col("recent").sum().over("kind", "level")).alias("population"))
+        .drop("recent")
+    )
+
+
+def shares(
+    purchases: pl.DataFrame, may: Allowed, *, shrinkage: float, among: pl.DataFrame | None = None
+) -> pl.DataFrame:
     """Return how each user's purchases fall on brands, and on the categories of each level.
 
-    ``purchases`` are from :func:`counted`. With w(u, b) the recent purchases of b by u, W(u) their sum over all b of
+    ``purchases`` are from :func:`counted`; where they are of some users only, ``among`` is the :func:`population` of
+    all. With w(u, b) the recent purchases of b by u, W(u) their sum over all b of
     one kind and level, p(b) the share of b in the sum over all users, and s the ``shrinkage``,
 
         weight(u, b) = (w(u, b) + s · p(b)) / (W(u) + s)        lift(u, b) = weight(u, b) / p(b)
@@ -89,13 +115,12 @@ def shares(purchases: pl.DataFrame, may: Allowed, *, shrinkage: float) -> pl.Dat
         .filter(pl.col("recent") > 0)
         .sort(key)
     )
-    whole = pl.col("recent").sum().over("kind", "level")
-    population = pl.col("recent").sum().over("kind", "level", "target") / whole
+    among = population(purchases, may) if among is None else among
     weight = (pl.col("recent") + shrinkage * pl.col("population")) / (
         pl.col("recent").sum().over("user", "kind", "level") + shrinkage
     )
     return (
-        own.with_columns(population.alias("population"))
+        own.join(among, on=["kind", "level", "target"], how="left", maintain_order="left")
         .with_columns(weight.alias("weight"))
         .with_columns((pl.col("weight") / pl.col("population")).alias("lift"))
         .select(*key, "recent", "weight", "population", "lift", "purchases", "last_at")
@@ -133,8 +158,15 @@ def user_preferences(graph: Graph, *, now: int, config: ProfileConfig) -> pl.Dat
     """Return the ``PREFERS`` edges of all users by their purchases before ``now`` (seconds, UTC), with ids."""
     may = allowed(graph, config)
     purchases = counted(graph.bought, may, now=now, half_life_days=config.half_life_days)
-    preferred = preferences(shares(purchases, may, shrinkage=config.shrinkage), most=config.most)
-    return preferences_by_id(preferred, graph)
+    among = population(purchases, may)
+    user = purchases["user"]
+    ends = [int(user.search_sorted(first)) for first in range(0, len(graph.users), USERS_AT_ONCE)] + [len(purchases)]
+    # Some users at a time: a purchase has a row for each brand and category it falls on.
+    preferred = [
+        preferences(shares(purchases[start:stop], may, shrinkage=config.shrinkage, among=among), most=config.most)
+        for start, stop in pairwise(ends)
+    ]
+    return preferences_by_id(pl.concat(preferred), graph)
 
 
 def _members(edges: pl.DataFrame, nodes: pl.DataFrame, *, kind: str, config: ProfileConfig) -> pl.DataFrame:

@@ -17,7 +17,7 @@ WAYS = ("by fold", "by time", "by chance")
 
 @dataclass(frozen=True)
 class Split:
-    """The purchases of a graph in three parts; each keeps the columns of ``Graph.bought``."""
+    """The purchases of a graph in three parts; of each ``user``, ``product`` (positions) and ``at``."""
 
     past: pl.DataFrame
     """What models learn from while choices are made."""
@@ -158,7 +158,8 @@ def _with_validation(bought: pl.DataFrame, config: SplitConfig, *, seed: int) ->
 
 
 def _parted(bought: pl.DataFrame, fold: pl.Series, *, way: str, cutoffs: tuple[int, int], now: int) -> Split:
-    parts = {name: bought.filter(fold == name) for name in ("train", "validation", "test")}
+    known = bought.select("user", "product", "at")
+    parts = {name: known.filter(fold == name) for name in ("train", "validation", "test")}
     if way != "by time" and (parts["train"].is_empty() or parts["validation"].is_empty()):
         sizes = ", ".join(f"{len(part)} {name}" for name, part in parts.items())
         raise InputError(

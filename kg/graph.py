@@ -5,11 +5,15 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 import numpy as np
 import polars as pl
 
 from kg import schema
+
+ROWS_AT_ONCE = 1_000_000
+"""Rows that are hashed together: it takes memory for as many."""
 
 
 @dataclass(frozen=True)
@@ -33,11 +37,16 @@ class GraphTables:
 
     def fingerprint(self) -> str:
         """Return a hash of all that is in the graph: equal graphs, equal fingerprints, whatever the store."""
+        return self._fingerprint
+
+    @cached_property
+    def _fingerprint(self) -> str:
         own = f"{schema.VERSION} polars {pl.__version__} {self.shop} {self.validation_from} {self.test_from}"
         digest = hashlib.sha256(own.encode())
         for kind, frame in sorted([*self.nodes.items(), *self.edges.items()]):
             digest.update(f"{kind} {frame.schema}".encode())
-            digest.update(frame.hash_rows(seed=0).to_numpy().tobytes())
+            for part in frame.iter_slices(ROWS_AT_ONCE):
+                digest.update(part.hash_rows(seed=0).to_numpy().tobytes())
         return digest.hexdigest()[:32]
 
 

@@ -26,9 +26,13 @@ from loaders.errors import InputError
 # The database would take 80 % of the machine's memory; the whole main job has to fit in 4 GB. 5 million RELATED edges
 # need 1 GB (512 MB were too few); a larger shop sets the variable.
 BUFFER_BYTES = int(os.environ.get("LADYBUG_BUFFER_MB", "2048")) << 20
+# 5 million purchases: the database needs 900 MB for them (700 were too few).
+CELLS_PER_COPY = 40_000_000
 # A million rows of RELATED.
-CELLS_PER_COPY = 12_000_000
+CELLS_PER_TYPING = 12_000_000
 LARGE_ROWS = 100_000
+# Whose purchases are read together.
+USERS_AT_ONCE = 100_000
 
 TYPES = {"String": "STRING", "Int64": "INT64", "Float64": "DOUBLE", "Boolean": "BOOL"}
 
@@ -101,11 +105,14 @@ class LadybugStore:
         """Return nodes and edges by id, without the results of runs."""
         layout = self._required_layout()
         layout = layout if purchases else layout.without_purchases()
-        nodes = {label: self._nodes(label, properties) for label, properties in layout.nodes.items()}
-        edges = {"BOUGHT": schema.no_edges("BOUGHT")} | {each: self._edges(each) for each in layout.relations}
+        nodes = nodes_in_order({label: self._nodes(label, properties) for label, properties in layout.nodes.items()})
+        edges = {"BOUGHT": schema.no_edges("BOUGHT")} | {
+            each: self._purchases(nodes["User"]["id"]) if each == "BOUGHT" else self._edges(each)
+            for each in layout.relations
+        }
         return GraphTables(
             shop=layout.shop,
-            nodes=nodes_in_order(nodes),
+            nodes=nodes,
             edges=edges_in_order(edges),
             validation_from=layout.validation_from,
             test_from=layout.test_from,
@@ -135,7 +142,7 @@ class LadybugStore:
         columns = (*schema.key_columns(relation), *properties)
         others = self._edges(relation, "WHERE e.run <> $run", {"run": run.name})
         # Rows in the order of their source are copied twice as fast. Usually they are in it; another copy of millions
-        # of edges costs hundreds of megabytes, so only as many are given their types at a time as are copied at once.
+        # of edges costs hundreds of megabytes, so only some are given their types at a time.
         own = edges if edges["source"].is_sorted() else edges.sort("source")
         declared = ", ".join(f"{name} {TYPES[kind.__name__]}" for name, kind in properties.items())
         source = schema.endpoints(relation)[0]
@@ -143,7 +150,7 @@ class LadybugStore:
         with self._transaction():
             self._run(f"DROP TABLE {relation}")
             self._run(f"CREATE REL TABLE {relation}({ends}, {declared})")
-            for part in own.iter_slices(CELLS_PER_COPY // len(columns)):
+            for part in own.iter_slices(CELLS_PER_TYPING // len(columns)):
                 typed = part.with_columns(pl.lit(run.name).alias("run")).cast(properties)  # type: ignore[arg-type]
                 self._copy_edges(relation, typed.select(columns))
             self._copy_edges(relation, others)
@@ -243,6 +250,19 @@ class LadybugStore:
         rows = self._read(f"MATCH (n:{label}) RETURN {columns}")
         return rows.select(pl.col(name).cast(_polars_type(kind)) for name, kind in properties.items())
 
+    def _purchases(self, users: pl.Series) -> pl.DataFrame:
+        """Return the purchases of all ``users`` (ids, sorted), in order.
+
+        Some users at a time: an answer of the database takes three times the memory of the rows it becomes.
+        """
+        parts = [schema.no_edges("BOUGHT")]
+        for start in range(0, len(users), USERS_AT_ONCE):
+            some = users.slice(start, USERS_AT_ONCE)
+            ends = {"first": some[0], "last": some[-1]}
+            part = self._edges("BOUGHT", "WHERE s.id >= $first AND s.id <= $last", ends)
+            parts.append(part.sort(pl.all()))
+        return pl.concat(parts)
+
     def _edges_from(
         self,
         sources: pl.Series,
@@ -293,8 +313,8 @@ class LadybugStore:
     def _copy(self, table: str, frame: pl.DataFrame, *, options: str = "") -> None:
         is_node = table in {*schema.NODES, "Graph", "Run"}
         columns = f"({', '.join(f'`{name}`' for name in frame.columns)})" if is_node else ""
-        # In slices, because the database takes its own copy of what it is given; in few, because each costs time: the
-        # purchases of The Complete Journey took 5.3 s of CPU in two slices and 3.9 in one.
+        # In slices, because the database takes its own copy of what it is given; in few, because edges of nodes that
+        # have some already take twice as long: of 20 million purchases the first 5 million 15 s of CPU, the next 27.
         size = CELLS_PER_COPY // frame.width
         slices = frame.iter_slices(size)
         for rows in tqdm(slices, total=-(-len(frame) // size), desc=f"write {table}", disable=_quiet(frame)):

@@ -15,8 +15,9 @@ from kg.neo4j_bulk import imported_store
 from kg.store import GraphStore, address_of, open_store
 from kg.text_table import one_line
 from loaders.errors import InputError, run_command
+from loaders.finding import Finding
 from loaders.shops import load_shop
-from loaders.tables import Finding, Shop
+from loaders.tables import Shop
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 import re
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 import polars as pl
 
@@ -22,15 +22,27 @@ RESERVED = {
 
 def normalise(frame: pl.DataFrame, table: str) -> pl.DataFrame:
     """Return ``frame`` with all core columns of ``table``, cast, and after them the extra columns it keeps."""
-    require_columns(frame.columns, table, where=table)
-    core = [_core_column(frame, column, table) for column in CORE[table]]
-    extras = [_cast_extra(frame[column], table) for column in extra_columns(frame, table) if table in RESERVED]
+    core = list(core_columns(frame.lazy(), table))
+    extras = [_cast_extra(frame[column], table) for column in extra_columns(frame.columns, table) if table in RESERVED]
     return pl.DataFrame([*core, *extras])
 
 
-def extra_columns(frame: pl.DataFrame, table: str) -> list[str]:
-    """Return the columns of ``frame`` that ``table`` does not know, in their order."""
-    return [column for column in frame.columns if column not in CORE[table]]
+def core_columns(frame: pl.LazyFrame, table: str) -> Iterator[pl.Series]:
+    """Yield the core columns of ``table``, cast, each read when it is asked for."""
+    columns = frame.collect_schema().names()
+    require_columns(columns, table, where=table)
+    rows = frame.select(pl.len()).collect().item()
+    for column, cast in CORE[table].items():
+        if column in columns:
+            yield cast(frame.select(column).collect().to_series(), table)
+        else:
+            kind = cast(pl.Series(column, [], dtype=pl.String), table).dtype
+            yield pl.repeat(None, rows, dtype=kind, eager=True).alias(column)
+
+
+def extra_columns(columns: Sequence[str], table: str) -> list[str]:
+    """Return those of the ``columns`` that ``table`` does not know, in their order."""
+    return [column for column in columns if column not in CORE[table]]
 
 
 def require_columns(columns: Sequence[str], table: str, *, where: str) -> None:
@@ -81,19 +93,13 @@ def _needs(table: str) -> str:
     return f"{needed} and may have {', '.join(optional)}" if optional else needed
 
 
-def _core_column(frame: pl.DataFrame, column: str, table: str) -> pl.Series:
-    if column in frame.columns:
-        return CORE[table][column](frame[column], table)
-    absent = pl.repeat(None, len(frame), dtype=pl.String, eager=True).alias(column)
-    return CORE[table][column](absent, table)
-
-
 def _cast_text(raw: pl.Series, table: str) -> pl.Series:
     """Return ``raw`` as text; blank text is no text."""
     if raw.dtype.is_nested() or raw.dtype in {pl.Binary, pl.Object}:
         raise InputError(f"{table}: {raw.name} holds {raw.dtype}, not text or numbers; save it as text")
     text = raw.cast(pl.String)
-    return text.to_frame().select(pl.when(pl.col(raw.name).str.strip_chars() != "").then(pl.col(raw.name))).to_series()
+    is_blank = text.str.strip_chars() == ""
+    return text.set(is_blank, None) if is_blank.any() else text
 
 
 def _cast_id(raw: pl.Series, table: str) -> pl.Series:

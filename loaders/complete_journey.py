@@ -8,7 +8,8 @@ from pathlib import Path
 import polars as pl
 
 from loaders.errors import InputError
-from loaders.tables import Finding, Shop, check_shop
+from loaders.finding import Finding
+from loaders.tables import Shop, check_shop
 
 NAME = "complete-journey"
 LEVELS = ("department", "product_category", "product_type")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import polars as pl
@@ -17,17 +19,29 @@ def load_folder(folder: Path) -> Shop:
     if not folder.is_dir():
         what = "is a file, not a folder" if folder.exists() else "does not exist"
         raise InputError(f"{folder} {what}; give the folder that holds {_expected('products')} and the other tables")
-    return check_shop(
-        folder.resolve().name,
-        products=_read_required(folder, "products"),
-        purchases=_read_required(folder, "purchases"),
-        users=_read(folder, "users"),
-        links=_read(folder, "links"),
-    )
+    # check_shop reads purchases column by column, so a broken one shows only there.
+    with _whole(folder / "purchases.parquet"):
+        return check_shop(
+            folder.resolve().name,
+            products=_read_required(folder, "products"),
+            purchases=_purchases(folder),
+            users=_read(folder, "users"),
+            links=_read(folder, "links"),
+        )
 
 
 def _expected(table: str) -> str:
     return f"{table}.csv or {table}.parquet"
+
+
+def _purchases(folder: Path) -> pl.LazyFrame:
+    """Return the purchases; those of a Parquet file are read as they are asked for, column by column."""
+    path = folder / "purchases.parquet"
+    if path.exists() and not (folder / "purchases.csv").exists():
+        frame = pl.scan_parquet(path, glob=False)
+        require_columns(frame.collect_schema().names(), "purchases", where=str(path))
+        return frame
+    return _read_required(folder, "purchases").lazy()
 
 
 def _read_required(folder: Path, table: str) -> pl.DataFrame:
@@ -51,15 +65,18 @@ def _read(folder: Path, table: str) -> pl.DataFrame | None:
         require_columns(frame.columns, table, where=str(as_csv))
         return frame
     if as_parquet.exists():
-        frame = _read_parquet(as_parquet)
+        with _whole(as_parquet):
+            frame = pl.read_parquet(as_parquet, glob=False)
         require_columns(frame.columns, table, where=str(as_parquet))
         return frame
     return None
 
 
-def _read_parquet(path: Path) -> pl.DataFrame:
+@contextmanager
+def _whole(path: Path) -> Iterator[None]:
+    """Say of a Parquet file that cannot be read that it is not whole."""
     try:
-        return pl.read_parquet(path, glob=False)
-    except pl.exceptions.PolarsError as error:
+        yield
+    except pl.exceptions.ComputeError as error:
         reason = str(error).splitlines()[0]
         raise InputError(f"{path} is not a whole Parquet file ({reason}); write it again") from None

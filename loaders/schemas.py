@@ -107,9 +107,10 @@ SCHEMAS = {
 
 
 def validate(frame: pl.DataFrame, table: str) -> None:
-    """Raise an InputError that names the first rule of ``table`` that ``frame`` breaks."""
+    """Raise an InputError that names the first rule of ``table`` that ``frame``, all or some of its columns, breaks."""
+    rules = {name: column for name, column in SCHEMAS[table].columns.items() if name in frame.columns}
     try:
-        SCHEMAS[table].validate(frame)
+        pa.DataFrameSchema(rules).validate(frame)
     except SchemaError as error:
         raise InputError(_sentence(error, frame, table)) from None
 

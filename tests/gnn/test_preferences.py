@@ -142,6 +142,17 @@ def test_planted_tastes_are_found() -> None:
     assert set(first["target"]) <= set(THEMES)
 
 
+def test_users_of_whom_some_are_looked_at_at_a_time_prefer_what_all_together_do(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    made = graph_of(synthetic_shop())
+    now = made.bought["at"].max() + 1
+    whole = user_preferences(made, now=now, config=ProfileConfig())
+    monkeypatch.setattr("gnn.preferences.USERS_AT_ONCE", 37)
+    assert user_preferences(made, now=now, config=ProfileConfig()).equals(whole)
+    assert len(made.users) > 37
+
+
 def test_without_times_all_purchases_count_alike() -> None:
     products = PRODUCTS.filter(pl.col("product_id") != "gin")
     bought = pl.DataFrame({"user_id": ["ann", "ann", "bob"], "product_id": ["tea", "jam", "mug"]})

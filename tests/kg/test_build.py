@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import polars as pl
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from kg.build import build_graph, graph_tables
+from kg.build import build_graph, edges_in_order, graph_tables
 from loaders.synthetic import synthetic_shop
 from loaders.tables import check_shop
 from tests.kg.small_shop import DAY, PURCHASES, small_shop
@@ -83,6 +84,31 @@ def test_positions_lead_back_to_the_ids_they_came_from(pairs: list[tuple[str, st
     back = {(users[user], products[product], at) for user, product, at, *_ in graph.bought.rows()}
     assert back == set(pairs)
     assert products == sorted(products)
+
+
+@given(
+    rows=st.lists(
+        st.tuples(st.sampled_from("ab"), st.sampled_from("xyz"), st.integers(0, 3), st.sampled_from(["test", None])),
+        max_size=9,
+    ),
+    keys=st.sampled_from([[], ["source", "target", "at"]]),
+)
+@settings(max_examples=200, deadline=None)
+def test_edges_come_in_the_order_of_all_their_columns_whatever_order_they_were_in(
+    rows: list[tuple[str, str, int, str | None]], keys: list[str]
+) -> None:
+    kinds = {"source": pl.String, "target": pl.String, "at": pl.Int64, "fold": pl.String}
+    edges = pl.DataFrame(rows, schema=kinds, orient="row")
+    edges = edges.sort(keys) if keys else edges
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("kg.build.ROWS_AT_ONCE", 2)
+        assert edges_in_order({"BOUGHT": edges})["BOUGHT"].equals(edges.sort(pl.all()))
+
+
+def test_a_fingerprint_does_not_depend_on_how_many_rows_are_hashed_together(monkeypatch: pytest.MonkeyPatch) -> None:
+    whole = graph_tables(small_shop()).fingerprint()
+    monkeypatch.setattr("kg.graph.ROWS_AT_ONCE", 2)
+    assert graph_tables(small_shop()).fingerprint() == whole
 
 
 def test_the_order_of_the_raw_rows_is_not_part_of_the_fingerprint() -> None:

