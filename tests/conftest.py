@@ -4,11 +4,16 @@ from __future__ import annotations
 
 import torch
 from _pytest.terminal import TerminalReporter
+from hypothesis import settings
 from jaxtyping import install_import_hook
 
 torch.set_num_threads(1)
 # Before any of the packages is imported: a module is checked from its import on.
 install_import_hook(["loaders", "gnn"], "beartype.beartype")
+
+# How long an example takes says how busy the machine is, and nothing of the program.
+settings.register_profile("no deadline", deadline=None)
+settings.load_profile("no deadline")
 
 MARK = "Neo4j NOT TESTED"
 

@@ -107,7 +107,7 @@ def test_the_seed_alone_says_how_it_is_shuffled() -> None:
     assert not one["ALSO_VIEWED"].equals(other["ALSO_VIEWED"])
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(st.lists(st.tuples(st.integers(0, 6), st.integers(0, 6)), unique=True, max_size=30), st.integers(0, 99))
 def test_any_graph_of_links_keeps_its_degrees_when_shuffled(pairs: list[tuple[int, int]], seed: int) -> None:
     links = pl.DataFrame(pairs, schema={"source": pl.Int64, "target": pl.Int64}, orient="row")

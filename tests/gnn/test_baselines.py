@@ -205,7 +205,7 @@ def test_light_gcn_propagates_by_the_normalised_adjacency_by_dense_algebra() -> 
     assert found.scores(EVERYBODY) == pytest.approx(expected, abs=1e-6)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(histories())
 def test_a_pass_of_pairwise_batches_has_every_purchase_once_and_beside_it_what_she_did_not_buy(
     bought: sparse.csr_array,

@@ -25,7 +25,7 @@ def test_scores_in_the_wrong_order_share_their_mean() -> None:
     assert fitted.probability(np.array([-9.0, 1.5, 3.5, 9.0])).tolist() == [0, 0.25, 0.75, 1]
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(st.integers(0, 2**32), st.integers(1, 60))
 def test_the_kept_points_give_what_scikit_learns_regression_predicts(seed: int, count: int) -> None:
     rng = np.random.default_rng(seed)
@@ -37,7 +37,7 @@ def test_the_kept_points_give_what_scikit_learns_regression_predicts(seed: int, 
     assert ours == pytest.approx(theirs.predict(asked), abs=1e-12)
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(st.integers(0, 2**32))
 def test_a_higher_score_is_never_less_probable_and_all_are_probabilities(seed: int) -> None:
     rng = np.random.default_rng(seed)
@@ -97,7 +97,7 @@ def test_the_curve_the_error_and_the_brier_score_are_as_worked_out_by_hand() -> 
     assert found.brier_of_base_rate == pytest.approx(3 / 8 * 5 / 8)
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(st.integers(0, 2**32), st.integers(1, 40))
 def test_bins_part_all_pairs_and_never_cut_equal_probabilities(seed: int, count: int) -> None:
     rng = np.random.default_rng(seed)

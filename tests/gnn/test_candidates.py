@@ -51,7 +51,7 @@ def gathered(
     return candidates, base, network, factor
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(histories(most_users=10, most_products=7), st.integers(1, 8), st.integers(0, 8), st.integers(0, 999))
 def test_the_largest_entries_come_first_and_the_network_proposes_of_the_rest(
     bought: sparse.csr_array, by_base: int, by_network: int, seed: int
@@ -76,7 +76,7 @@ def test_the_largest_entries_come_first_and_the_network_proposes_of_the_rest(
         assert found.start[edges][by == BY_NETWORK] == pytest.approx(proposed, rel=1e-4)
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(histories(most_users=10, most_products=6), st.integers(0, 999))
 def test_features_are_those_of_a_plain_dense_computation(bought: sparse.csr_array, seed: int) -> None:
     found, base, network, factor = gathered(bought, seed=seed, by_base=9, by_network=9)
@@ -129,7 +129,7 @@ def test_a_product_that_may_be_bought_again_is_a_candidate_of_itself() -> None:
     assert not any(part[itself].any() for part in found.shares.values())
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 @given(histories(most_users=10, most_products=7), st.integers(0, 999))
 def test_a_large_shop_gets_the_same_candidates_where_nothing_is_cut(bought: sparse.csr_array, seed: int) -> None:
     exact, large = (

@@ -45,7 +45,7 @@ def plain(
 
 
 @pytest.mark.parametrize("way", ["dense", "woodbury"])
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 @given(seed=st.integers(0, 10_000), ridge=st.sampled_from([0.5, 3.0, 40.0]))
 def test_both_forms_are_the_formula(way: Literal["dense", "woodbury"], seed: int, ridge: float) -> None:
     bought, similarities = shop(seed)
@@ -108,7 +108,7 @@ def test_a_singular_system_is_said() -> None:
 
 
 @pytest.mark.parametrize("way", ["dense", "woodbury"])
-@settings(max_examples=10, deadline=None)
+@settings(max_examples=10)
 @given(seed=st.integers(0, 10_000))
 def test_dense_features_give_what_the_same_features_give_stored_sparsely(
     way: Literal["dense", "woodbury"], seed: int

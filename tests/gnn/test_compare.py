@@ -47,7 +47,7 @@ def test_p_is_the_share_of_sign_flips_that_reach_as_far() -> None:
     assert randomisation_p(differences, seed=0) == pytest.approx(exact, abs=4 * sqrt(exact * (1 - exact) / FLIPS))
 
 
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=15)
 @given(st.lists(st.sampled_from([-1.0, -0.3, 0.0, 0.1, 0.63]), min_size=2, max_size=10), st.integers(0, 99))
 def test_p_is_that_of_scipys_permutation_test(differences: list[float], seed: int) -> None:
     values = np.array(differences)

@@ -114,7 +114,7 @@ def shops(draw: st.DrawFn) -> Scores:
     return scores_by_hand(history.tolist(), related.tolist())
 
 
-@settings(deadline=None, max_examples=40)
+@settings(max_examples=40)
 @given(shops())
 def test_scores_and_ranks_are_those_of_the_ranking(scores: Scores) -> None:
     users = np.arange(scores.history.shape[0])
@@ -130,7 +130,7 @@ def test_scores_and_ranks_are_those_of_the_ranking(scores: Scores) -> None:
         assert pairs.contribution[stretch].sum() == pytest.approx(found.score[user], abs=1e-12)
 
 
-@settings(deadline=None, max_examples=40)
+@settings(max_examples=40)
 @given(shops(), st.integers(0, 1000))
 def test_no_three_purchases_take_more_of_the_score_than_ours(scores: Scores, seed: int) -> None:
     users = np.arange(scores.history.shape[0])
@@ -142,7 +142,7 @@ def test_no_three_purchases_take_more_of_the_score_than_ours(scores: Scores, see
         assert (whole - left[OURS] >= whole - left[way] - 1e-12).all()
 
 
-@settings(deadline=None, max_examples=20)
+@settings(max_examples=20)
 @given(shops())
 def test_without_any_purchase_the_score_is_nothing(scores: Scores) -> None:
     users = np.arange(scores.history.shape[0])
@@ -201,7 +201,7 @@ def test_steps_go_by_brand_category_and_buyers_before_now() -> None:
     assert steps == {"mug": 0.0, "pot": 2.0, "cup": 2.0, "tea": 2.0, "jam": 4.0}
 
 
-@settings(deadline=None, max_examples=30)
+@settings(max_examples=30)
 @given(st.integers(0, 10_000))
 def test_steps_are_those_of_networkx(seed: int) -> None:
     rng = np.random.default_rng(seed)
@@ -245,7 +245,7 @@ def test_the_black_box_scores_the_whole_list_anew() -> None:
     assert rescan(SHOP, PAIR, 0, places=1)(present) == pytest.approx([0.75, 0.0, 0.25])
 
 
-@settings(deadline=None, max_examples=20)
+@settings(max_examples=20)
 @given(shops())
 def test_shapley_of_the_rescanned_score_is_our_contributions(scores: Scores) -> None:
     pairs = pairs_of(scores, np.array([0]), np.array([scores.history.shape[1] - 1]))

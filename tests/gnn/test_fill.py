@@ -59,7 +59,7 @@ def test_under_caps_a_filled_list_has_at_most_so_many_of_a_group_however_far_dow
 
 
 @given(st.integers(0, 10_000))
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_any_list_is_filled_as_far_as_there_is_anything(seed: int) -> None:
     rng = np.random.default_rng(seed)
     num_products, k = int(rng.integers(1, 9)), int(rng.integers(1, 7))

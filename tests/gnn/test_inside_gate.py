@@ -38,7 +38,7 @@ def network_of(*, seed: int, size: float) -> EdgeNetwork:
     return network
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(st.integers(0, 2**31), st.sampled_from([0.1, 0.3, 1.0]), st.sampled_from([BY_BASE, BY_NETWORK, ITSELF]))
 def test_start_times_proposal_times_what_is_left_and_the_gate_is_the_networks_weight_and_the_parts_add_up(
     seed: int, size: float, by: int

@@ -64,7 +64,7 @@ def test_a_split_by_hand() -> None:
     assert tripled.spoke[0].adds == pytest.approx(1.5)
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(histories(), st.integers(0, 2**31), st.integers(1, 3))
 def test_all_pairs_split_into_the_trained_forms_cosines(bought: sparse.csr_array, seed: int, layers: int) -> None:
     num_products = bought.shape[1]

@@ -47,7 +47,7 @@ def dense(form: LocalForm, rows: sparse.csr_array | None = None) -> np.ndarray:
     return np.concatenate(blocks) if rows is None else rows.toarray()
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(histories(most_users=12, most_products=9), st.sampled_from([0.5, 3.0, 40.0]), st.integers(0, 999))
 def test_all_three_forms_agree_where_the_support_is_all_products(
     bought: sparse.csr_array, ridge: float, seed: int
@@ -65,7 +65,7 @@ def test_all_three_forms_agree_where_the_support_is_all_products(
         assert not others
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 @given(st.integers(1, 20), st.integers(0, 999))
 def test_a_column_is_the_regression_on_its_support_by_numpy_and_its_shares_add_up(support: int, seed: int) -> None:
     bought, similarities = planted(), similar(60, seed=seed)

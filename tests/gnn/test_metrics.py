@@ -71,7 +71,7 @@ def test_one_user_has_a_mean_and_no_interval() -> None:
     assert np.isnan(found.interval)
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(st.data())
 def test_all_measures_at_10_are_those_of_trec_eval(data: st.DataObject) -> None:
     num_users, num_products = data.draw(st.integers(1, 5)), data.draw(st.integers(10, 25))
@@ -96,7 +96,7 @@ def test_all_measures_at_10_are_those_of_trec_eval(data: st.DataObject) -> None:
         assert measured[f"{name}@10"].value == pytest.approx(theirs[other @ 10], abs=1e-9), name
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.data())
 def test_each_users_numbers_are_those_of_trec_eval_also_for_lists_that_end_early(data: st.DataObject) -> None:
     num_users, num_products = data.draw(st.integers(1, 6)), data.draw(st.integers(3, 25))

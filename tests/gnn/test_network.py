@@ -41,7 +41,7 @@ def test_a_relation_is_divided_by_the_roots_of_both_degrees_by_hand() -> None:
     torch.testing.assert_close(relation.backward.to_dense(), torch.tensor(expected).T)
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(histories(), st.integers(0, 2**31))
 def test_propagation_and_its_gradient_are_those_of_a_dense_product(bought: sparse.csr_array, seed: int) -> None:
     relation = Relation.of(bought, CPU)
@@ -130,7 +130,7 @@ def test_a_score_is_the_cosine_over_the_temperature_plus_the_popularity_by_hand(
     torch.testing.assert_close(scores, torch.tensor([[6.5, 7.0], [0.5, -1.0]]))
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(histories(), st.integers(1, 9), st.sampled_from([0.0, 0.3, 1.0]), st.integers(0, 2**32))
 def test_a_pass_hides_pairs_of_the_steps_users_only_and_takes_every_user_once(
     bought: sparse.csr_array, batch_users: int, share: float, seed: int

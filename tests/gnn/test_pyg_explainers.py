@@ -24,7 +24,7 @@ from gnn.ranking import RelatedRecommender
 from tests.gnn.test_explanation_measures import PAIR, SHOP, TO_5, scores_by_hand, shops
 
 
-@settings(deadline=None, max_examples=30)
+@settings(max_examples=30)
 @given(shops())
 def test_the_network_gives_the_score_and_integrated_gradients_its_terms(scores: Scores) -> None:
     users = np.arange(scores.history.shape[0])

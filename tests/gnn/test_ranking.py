@@ -31,7 +31,7 @@ class Fixed:
         return self.table[users]
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(SCORES, st.integers(1, 15))
 def test_the_best_products_are_the_head_of_a_full_sort(scores: np.ndarray, k: int) -> None:
     ranked = best_products(scores, k=k)
@@ -47,7 +47,7 @@ def test_a_list_over_no_products_is_all_padding() -> None:
     assert ranked.products.tolist() == [[NOBODY] * 3] * 2
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(SCORES, st.integers(1, 15), st.randoms(use_true_random=False))
 def test_a_seen_product_is_never_ranked_and_every_unseen_one_with_a_score_is(
     scores: np.ndarray, k: int, chance: object
@@ -105,7 +105,7 @@ def test_a_related_score_is_the_sum_over_purchases_and_nothing_where_no_edge_lea
     assert np.isneginf(scores[1]).all()
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(SCORES, st.integers(1, 15), st.randoms(use_true_random=False))
 def test_of_sparse_sums_the_best_are_those_of_the_same_dense_scores(scores: np.ndarray, k: int, chance: object) -> None:
     seen = np.array([[chance.random() < 0.3 for _ in row] for row in scores])  # type: ignore[attr-defined]

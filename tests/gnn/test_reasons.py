@@ -83,7 +83,7 @@ def small_shops(draw: st.DrawFn) -> tuple[sparse.csr_array, sparse.csr_array, bo
     )
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(shop=small_shops(), k=st.integers(1, 7), most_steps=st.integers(1, 12))
 def test_the_reason_is_the_one_that_trying_every_purchase_finds(
     shop: tuple[sparse.csr_array, sparse.csr_array, bool], k: int, most_steps: int

@@ -53,7 +53,7 @@ def test_the_cut_goes_by_the_weight_without_its_factor() -> None:
     assert related.weight == pytest.approx([0.5**0.5, 0.5**0.5, 0.1, 3.0])
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(histories(most_users=10, most_products=7), st.integers(0, 2**32))
 def test_shares_are_those_of_a_plain_dense_computation(bought: sparse.csr_array, seed: int) -> None:
     num_products = bought.shape[1]
@@ -69,7 +69,7 @@ def test_shares_are_those_of_a_plain_dense_computation(bought: sparse.csr_array,
     assert not (related.source == related.target).any()
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(histories(most_users=10, most_products=7), st.integers(1, 7))
 def test_the_cut_keeps_the_largest_absolute_weights_of_each_row(bought: sparse.csr_array, keep: int) -> None:
     num_products = bought.shape[1]

@@ -270,7 +270,7 @@ def refusing_kinds(product: int, taken: list[int], caps: Caps) -> list[str]:
 
 
 @given(st.integers(0, 100_000))
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 def test_lists_by_rules_and_what_each_rule_takes_are_those_found_by_trying(seed: int) -> None:
     rng = np.random.default_rng(seed)
     products, k = int(rng.integers(1, 30)), int(rng.integers(1, 6))

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from scipy.stats import chisquare
 from torch import Tensor
@@ -139,7 +139,6 @@ def require_sound(case: Case, out: HeteroSamplerOutput) -> None:
 
 
 @engines
-@settings(deadline=None)
 @given(case=cases(), hops=st.integers(1, 3), disjoint=st.booleans())
 def test_all_neighbours_are_those_that_a_loop_finds(engine: Engine, case: Case, hops: int, *, disjoint: bool) -> None:
     sampler = NeighbourSampler(case.graph, [-1] * hops, disjoint=disjoint, engine=engine)
@@ -157,7 +156,6 @@ def test_all_neighbours_are_those_that_a_loop_finds(engine: Engine, case: Case, 
 
 
 @engines
-@settings(deadline=None)
 @given(case=cases(), fan_out=st.lists(st.integers(0, 3), min_size=1, max_size=3), seed=st.integers(0, 99))
 @pytest.mark.parametrize("replace", [False, True])
 def test_each_node_gets_as_many_edges_as_asked_and_none_that_is_late(

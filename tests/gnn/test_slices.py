@@ -50,7 +50,7 @@ def test_tail_recall_is_pooled_over_pairs_and_is_no_mean_over_users() -> None:
     assert tail.per_user.tolist() == [0.5, 0.5]
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(st.integers(0, 2**32))
 def test_every_pair_is_in_one_slice_and_each_users_numbers_have_the_recall_as_their_mean(seed: int) -> None:
     rng = np.random.default_rng(seed)

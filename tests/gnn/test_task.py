@@ -47,7 +47,7 @@ def test_where_products_are_bought_again_they_are_to_be_found_again() -> None:
     assert hidden.bought.nnz == 2
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(st.lists(st.tuples(st.integers(0, 4), st.integers(0, 8)), min_size=2, unique=True), st.integers(0, 99))
 def test_a_part_of_each_users_purchases_is_hidden_where_no_times_are_known(
     pairs: list[tuple[int, int]], seed: int

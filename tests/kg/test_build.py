@@ -69,7 +69,7 @@ def test_a_position_is_the_row_of_an_id_in_the_order_of_ids() -> None:
     assert graph.links["ALSO_VIEWED"].rows() == [(4, 3)]
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(
     pairs=st.lists(st.tuples(IDS, IDS, st.integers(0, 99)), min_size=1, max_size=12, unique=True),
 )
@@ -93,7 +93,7 @@ def test_positions_lead_back_to_the_ids_they_came_from(pairs: list[tuple[str, st
     ),
     keys=st.sampled_from([[], ["source", "target", "at"]]),
 )
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 def test_edges_come_in_the_order_of_all_their_columns_whatever_order_they_were_in(
     rows: list[tuple[str, str, int, str | None]], keys: list[str]
 ) -> None:

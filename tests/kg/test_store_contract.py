@@ -106,7 +106,7 @@ def same(found: GraphTables, wanted: GraphTables) -> None:
     assert found.fingerprint() == wanted.fingerprint()
 
 
-@settings(max_examples=10, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=10, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(shop=shops())
 def test_a_graph_read_back_is_the_graph_that_was_written(factory: Factory, shop: Shop) -> None:
     tables = graph_tables(shop)

@@ -86,7 +86,7 @@ def test_a_byte_order_mark_and_windows_line_ends_are_fine(folder: Path) -> None:
 HARD_IDS = ["O'Brien", 'say "hi"', "a,b", "two\nlines", "\r\n x", "'}) DETACH DELETE n //", "🫖", "商店", "\\", "$u"]
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(
     st.sets(
         st.text(st.characters(exclude_categories=["Cs"]), min_size=1).filter(lambda text: text.strip() != "")
