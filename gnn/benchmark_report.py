@@ -117,7 +117,9 @@ def _left_out(rows: Sequence[ModelRow]) -> list[str]:
 
 
 def _settings(rows: Sequence[ModelRow]) -> str:
-    return "\n".join(f"- {row.name}: {', '.join(_flat(row.settings)) or 'none'}" for row in rows)
+    # A model has a row in each cold group, with the same settings.
+    lines = (f"- {row.name}: {', '.join(_flat(row.settings)) or 'none'}" for row in rows)
+    return "\n".join(dict.fromkeys(lines))
 
 
 def _flat(settings: object, name: str = "") -> list[str]:
