@@ -345,11 +345,13 @@ def speed(rows: list[Row]) -> str:
 def main() -> None:
     """Run all peers, one after the other, and print the table."""
     config = tyro.cli(PeersConfig, description=PeersConfig.__doc__)
+    # A name that nobody has ends the command before anything is loaded or written.
+    peers = peers_of(config)
     graph, task = load(config)
     export(graph, task, config.place)
     (config.place / "config.json").write_text(json.dumps(asdict(config), indent=2) + "\n", encoding="utf-8")
     rows = []
-    for peer in peers_of(config):
+    for peer in peers:
         rows.append(run_peer(peer, task, config))
         (config.place / "peers.json").write_text(json.dumps([asdict(row) for row in rows], indent=2), encoding="utf-8")
     text = as_markdown(rows, config, task)

@@ -104,8 +104,10 @@ def _sums_to_sources(
 
 def _multiplied(weights: Tensor, vectors: Tensor, *, start: Tensor, columns: Tensor) -> Tensor:
     size = (len(start) - 1, len(vectors))
+    # In as many bits as the starts: torch wants both alike.
+    places = columns.to(start.dtype)
     heads = [
-        torch.sparse_csr_tensor(start, columns, of_head, size=size, check_invariants=False) @ vectors[:, head]
+        torch.sparse_csr_tensor(start, places, of_head, size=size, check_invariants=False) @ vectors[:, head]
         for head, of_head in enumerate(weights.T.contiguous())
     ]
     return torch.stack(heads, dim=1)

@@ -57,7 +57,7 @@ def history_weights(
     ends = np.concatenate([[0], np.cumsum(np.bincount(user, minlength=num_users))])
     weight = counted["recent"].to_numpy() ** weighing.exponent
     shape = (num_users, len(products))
-    return sparse.csr_array((weight, np.searchsorted(products, product).astype(np.int32), ends), shape=shape)
+    return sparse.csr_array((weight, np.searchsorted(products, product), ends), shape=shape)
 
 
 def trend(

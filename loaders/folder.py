@@ -20,7 +20,7 @@ def load_folder(folder: Path) -> Shop:
         what = "is a file, not a folder" if folder.exists() else "does not exist"
         raise InputError(f"{folder} {what}; give the folder that holds {_expected('products')} and the other tables")
     # check_shop reads purchases column by column, so a broken one shows only there.
-    with _whole(folder / "purchases.parquet"):
+    with _read_as_asked(folder):
         return check_shop(
             folder.resolve().name,
             products=_read_required(folder, "products"),
@@ -36,12 +36,19 @@ def _expected(table: str) -> str:
 
 def _purchases(folder: Path) -> pl.LazyFrame:
     """Return the purchases; those of a Parquet file are read as they are asked for, column by column."""
-    path = folder / "purchases.parquet"
-    if path.exists() and not (folder / "purchases.csv").exists():
-        frame = pl.scan_parquet(path, glob=False)
-        require_columns(frame.collect_schema().names(), "purchases", where=str(path))
+    path = _purchases_in_parquet(folder)
+    if path:
+        with _whole(path):
+            frame = pl.scan_parquet(path, glob=False)
+            columns = frame.collect_schema().names()
+        require_columns(columns, "purchases", where=str(path))
         return frame
     return _read_required(folder, "purchases").lazy()
+
+
+def _purchases_in_parquet(folder: Path) -> Path | None:
+    path = folder / "purchases.parquet"
+    return path if path.exists() and not (folder / "purchases.csv").exists() else None
 
 
 def _read_required(folder: Path, table: str) -> pl.DataFrame:
@@ -74,9 +81,28 @@ def _read(folder: Path, table: str) -> pl.DataFrame | None:
 
 @contextmanager
 def _whole(path: Path) -> Iterator[None]:
-    """Say of a Parquet file that cannot be read that it is not whole."""
+    """Say of a Parquet file whose schema or rows cannot be read that it is not whole."""
+    try:
+        yield
+    except (
+        pl.exceptions.ComputeError,
+        pl.exceptions.DuplicateError,
+        pl.exceptions.InvalidOperationError,
+    ) as error:
+        raise _not_whole(path, error) from None
+
+
+@contextmanager
+def _read_as_asked(folder: Path) -> Iterator[None]:
+    """Say of purchases in Parquet, a page of which turns out broken while they are checked, that they are not whole."""
     try:
         yield
     except pl.exceptions.ComputeError as error:
-        reason = str(error).splitlines()[0]
-        raise InputError(f"{path} is not a whole Parquet file ({reason}); write it again") from None
+        path = _purchases_in_parquet(folder)
+        if path is None:
+            raise
+        raise _not_whole(path, error) from None
+
+
+def _not_whole(path: Path, error: Exception) -> InputError:
+    return InputError(f"{path} is not a whole Parquet file ({str(error).splitlines()[0]}); write it again")

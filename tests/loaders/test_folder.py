@@ -7,9 +7,11 @@ import tempfile
 from pathlib import Path
 
 import polars as pl
+import pyarrow as pa
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from pyarrow import parquet
 
 from loaders.errors import InputError
 from loaders.folder import load_folder
@@ -133,6 +135,21 @@ def test_a_parquet_file_that_is_cut_off_is_refused(folder: Path) -> None:
     for content in (whole.read_bytes()[:-20], b"", b"product_id\ntea\n" * 5):
         whole.write_bytes(content)
         refused(folder, f"{whole} is not a whole Parquet file (")
+
+
+@pytest.mark.parametrize("table", ["products", "purchases"])
+def test_a_parquet_file_whose_schema_cannot_be_read_is_refused(folder: Path, table: str) -> None:
+    (folder / f"{table}.csv").unlink()
+    path = folder / f"{table}.parquet"
+    twice = pa.Table.from_arrays([pa.array(["tea"])] * 3, names=["product_id", "user_id", "product_id"])
+    parquet.write_table(twice, path)
+    refused(folder, f"{path} is not a whole Parquet file (")
+    pl.DataFrame({"user_id": ["ann"], "product_id": ["tea"]}).write_parquet(path)
+    content = bytearray(path.read_bytes())
+    # Within the schema, which is written in base 64.
+    content[content.rfind(b"/////") + 40] = ord("!")
+    path.write_bytes(content)
+    refused(folder, f"{path} is not a whole Parquet file (")
 
 
 def written_in_row_groups_of_two(folder: Path, **columns: list[object]) -> None:
