@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import pytest
@@ -53,7 +54,7 @@ def test_the_vectors_over_pairs_are_those_of_the_trained_form(shop: HeteroData, 
 @pytest.mark.parametrize("kind", ["sage", "hgt"])
 def test_the_cosine_in_the_neighbourhood_is_that_of_the_whole_graph(shop: HeteroData, kind: Kind) -> None:
     network = network_of(shop, kind)
-    fitted = _fitted(network, Relation.of(adjacency(shop, BOUGHT), CPU), epochs=1)
+    fitted = _fitted(network, partial(network, Relation.of(adjacency(shop, BOUGHT), CPU)), epochs=1)
     network.eval()
     for source, target in ((0, 1), (17, 80), (5, 5)):
         around = around_of(shop, (source, target), hops=2)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import partial
 
 import numpy as np
 import pytest
@@ -80,7 +81,7 @@ def test_all_pairs_split_into_the_trained_forms_cosines(bought: sparse.csr_array
             weights.copy_(torch.randn(weights.shape, generator=rng))
     whole = Relation.of(bought, CPU)
     parts = linear_parts(net, whole, rows=torch.arange(num_products))
-    cosines = cosines_of(_fitted(net, whole, epochs=1))
+    cosines = cosines_of(_fitted(net, partial(net, whole), epochs=1))
     for source in range(num_products):
         for target in range(num_products):
             split = parts.split(source, target, share=0.3)
