@@ -13,7 +13,7 @@ from torch import Tensor
 from torch.nn.functional import gelu
 from torch_geometric.nn import HGTConv
 
-EdgeType = tuple[str, str, str]
+from gnn.csr import EdgeType
 
 BLOCK_EDGES = 16_384
 """Edges whose two vectors are there at once: so many of 64 numbers stay in a core's cache."""

@@ -43,21 +43,29 @@ def history_weights(
     of the result are the sorted positions ``products``, purchases of others are left out.
     """
     age = (now - pl.col("at")) / weighing.half_life
-    # User and product as one number, sorted: polars then groups by where it changes, without a table of all pairs. In
-    # one order: a sum in another differs in its last digit, and the same purchases give the same numbers.
-    pair = pl.col("user") * (int(products.max(initial=0)) + 1) + pl.col("product")
-    counted = (
-        bought.filter(pl.col("product").is_in(products))
-        .select(pair.alias("pair"), "at")
+    counted = by_pair(bought.filter(pl.col("product").is_in(products)), (0.5**age).sum().alias("recent"))
+    ends = np.concatenate([[0], np.cumsum(np.bincount(counted["user"].to_numpy(), minlength=num_users))])
+    weight = counted["recent"].to_numpy() ** weighing.exponent
+    columns = np.searchsorted(products, counted["product"].to_numpy())
+    return sparse.csr_array((weight, columns, ends), shape=(num_users, len(products)))
+
+
+def by_pair(bought: pl.DataFrame, *measures: pl.Expr) -> pl.DataFrame:
+    """Return ``user, product``, sorted, and the ``measures`` of each pair's purchases, which have the column ``at``.
+
+    The purchases of a pair are in the order of their times: a sum in another differs in its last digit, and the same
+    purchases are to give the same numbers.
+    """
+    width = int(bought["product"].to_numpy().max(initial=0)) + 1
+    # As one number, sorted: polars then groups by where it changes, without a table of all pairs.
+    pair = pl.col("user") * width + pl.col("product")
+    return (
+        bought.select(pair.alias("pair"), "at")
         .sort("pair", "at")
         .group_by("pair", maintain_order=True)
-        .agg((0.5**age).sum().alias("recent"))
+        .agg(*measures)
+        .select((pl.col("pair") // width).alias("user"), (pl.col("pair") % width).alias("product"), pl.exclude("pair"))
     )
-    user, product = np.divmod(counted["pair"].to_numpy(), int(products.max(initial=0)) + 1)
-    ends = np.concatenate([[0], np.cumsum(np.bincount(user, minlength=num_users))])
-    weight = counted["recent"].to_numpy() ** weighing.exponent
-    shape = (num_users, len(products))
-    return sparse.csr_array((weight, np.searchsorted(products, product), ends), shape=shape)
 
 
 def trend(

@@ -15,9 +15,9 @@ from torch_geometric.explain import CaptumExplainer, Explainer, GNNExplainer, He
 from torch_geometric.explain.algorithm import ExplainerAlgorithm
 from torch_geometric.nn import HeteroConv, HGTConv, MessagePassing, SAGEConv
 
+from gnn.csr import EdgeType
 from gnn.message_passing import MessagePassingNetwork
 
-EdgeType = tuple[str, str, str]
 Edges = dict[EdgeType, Tensor]
 Method = Literal["gnn", "ig"]
 

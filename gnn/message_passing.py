@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property, partial
 from math import gcd
@@ -15,7 +16,8 @@ from torch_geometric.data import HeteroData
 from torch_geometric.nn import HeteroConv, SAGEConv
 from torch_geometric.utils import to_edge_index
 
-from gnn.attention import EdgeType, SparseHGTConv, TypedEdges
+from gnn.attention import SparseHGTConv, TypedEdges
+from gnn.csr import EdgeType
 from gnn.network import (
     AS_IT_COMES,
     BOUGHT,
@@ -64,7 +66,7 @@ class MessagePassingNetwork(ProductNetwork):
         self.num_nodes = {label: data[label].num_nodes for edge_type in data.edge_types for label in edge_type[::2]}
         self.edge_types = list(data.edge_types)
         self.kind = kind
-        self._fixed = _Edges(data, device)
+        self._fixed = _FixedEdges(data, device, self._weighed)
         others = sorted(set(self.num_nodes) - {"product"})
         self.types = nn.ParameterDict(
             {label: nn.Parameter(START_SCALE * torch.randn(dimension, generator=rng)) for label in others}
@@ -79,7 +81,8 @@ class MessagePassingNetwork(ProductNetwork):
         self, bought: Relation
     ) -> tuple[Float[Tensor, "products dimension"], Float[Tensor, "products dimension"]]:
         """Return the queries, and the keys at unit length, with these purchases (users × products) as edges."""
-        found = {**self._fixed.but_purchases, BOUGHT: bought.backward, REVERSED: bought.forward}
+        found = {**self._fixed.but_purchases, BOUGHT: self._weighed(bought.backward)}
+        found[REVERSED] = self._weighed(bought.forward)
         x_dict = {label: vector.expand(self.num_nodes[label], -1) for label, vector in self.types.items()}
         x_dict["product"] = self.start()
         return self._propagated(x_dict, found)
@@ -93,7 +96,8 @@ class MessagePassingNetwork(ProductNetwork):
         :meth:`forward` where it has all neighbours (-1) of as many hops as there are layers, else an estimate of them;
         of its other products they lack neighbours.
         """
-        return self._propagated(self.start_of(batch), {each: _incoming(batch, each) for each in self.edge_types})
+        found = {each: self._weighed(_incoming(batch, each)) for each in self.edge_types}
+        return self._propagated(self.start_of(batch), found)
 
     @property
     def layers(self) -> int:
@@ -110,7 +114,7 @@ class MessagePassingNetwork(ProductNetwork):
         self, number: int, label: str, x_dict: dict[str, Tensor], batch: HeteroData
     ) -> Float[Tensor, "nodes dimension"]:
         """Return what layer ``number`` says of a batch's nodes of a type, given what the one below it says of all."""
-        incoming = {each: _incoming(batch, each) for each in self.edge_types if each[2] == label}
+        incoming = {each: self._weighed(_incoming(batch, each)) for each in self.edge_types if each[2] == label}
         return self._layer(number, x_dict, self._edges(incoming))[label]
 
     def turned(
@@ -124,18 +128,23 @@ class MessagePassingNetwork(ProductNetwork):
     def _propagated(
         self, x_dict: dict[str, Tensor], found: dict[tuple[str, str, str], Tensor]
     ) -> tuple[Float[Tensor, "products dimension"], Float[Tensor, "products dimension"]]:
-        last = self.layers - 1
+        inner = {each: found[each] for each in self.edge_types}
+        # Of the last layer only the products are asked for.
+        outer = {each: found[each] for each in self.edge_types if each[2] == "product"}
+        edges = [*[self._edges(inner)] * (self.layers - 1), self._edges(outer)]
         with self.reduced():
-            for number in range(last + 1):
-                # Of the last layer only the products are asked for.
-                incoming = {each: found[each] for each in self.edge_types if number < last or each[2] == "product"}
-                x_dict = self.recomputed(partial(self._layer, number, x_dict, self._edges(incoming)))
+            for number in range(self.layers):
+                x_dict = self.recomputed(partial(self._layer, number, x_dict, edges[number]))
         return self.turned(x_dict["product"])
 
     def _edges(self, incoming: dict[EdgeType, Tensor]) -> dict[EdgeType, Tensor] | TypedEdges:
         if self.kind == "hgt":
             return TypedEdges.of(incoming)
-        return {edge_type: _row_means(matrix) for edge_type, matrix in incoming.items()}
+        return incoming
+
+    def _weighed(self, incoming: Tensor) -> Tensor:
+        """Return a CSR matrix, targets × sources, as the layers multiply it: GraphSAGE's are means, HGT's attention."""
+        return _row_means(incoming) if self.kind == "sage" else incoming
 
     def _layer(
         self, number: int, x_dict: dict[str, Tensor], edges: dict[EdgeType, Tensor] | TypedEdges
@@ -147,16 +156,17 @@ class MessagePassingNetwork(ProductNetwork):
 
 
 @dataclass(frozen=True)
-class _Edges:
+class _FixedEdges:
     """The edges that are the same in every pass over the full graph; not there before the first such pass."""
 
     data: HeteroData
     device: torch.device
+    weighed: Callable[[Tensor], Tensor]
 
     @cached_property
     def but_purchases(self) -> dict[tuple[str, str, str], Tensor]:
         return {
-            edge_type: as_tensor(adjacency(self.data, edge_type).T, self.device)
+            edge_type: self.weighed(as_tensor(adjacency(self.data, edge_type).T, self.device))
             for edge_type in self.data.edge_types
             if edge_type not in (BOUGHT, REVERSED)
         }
@@ -208,5 +218,5 @@ def _incoming(batch: HeteroData, edge_type: tuple[str, str, str]) -> Tensor:
 
 def _pairs(incoming: Tensor) -> Int[Tensor, "2 edges"]:
     """Return the places of a CSR matrix's entries, targets × sources, as pairs of source and target."""
-    pairs: Tensor = to_edge_index(incoming)[0].flip(0).long()
+    pairs: Tensor = to_edge_index(incoming)[0].flip(0)
     return pairs

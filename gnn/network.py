@@ -76,8 +76,7 @@ class Relation:
 def as_tensor(matrix: sparse.sparray, device: torch.device) -> Tensor:
     """Return a scipy matrix as a torch CSR tensor of 32-bit floats."""
     rows = sparse.csr_array(matrix)
-    # torch wants both kinds of places in as many bits.
-    parts = (rows.indptr, rows.indices.astype(rows.indptr.dtype, copy=False), rows.data.astype(np.float32))
+    parts = (rows.indptr.astype(np.int64), rows.indices.astype(np.int64), rows.data.astype(np.float32))
     indptr, indices, values = (torch.from_numpy(part) for part in parts)
     return torch.sparse_csr_tensor(indptr, indices, values, size=rows.shape, check_invariants=False).to(device)
 

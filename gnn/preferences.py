@@ -10,7 +10,7 @@ import polars as pl
 from jaxtyping import Bool
 
 from gnn.config import ProfileConfig
-from gnn.history import SECONDS_PER_DAY
+from gnn.history import SECONDS_PER_DAY, by_pair
 from kg.blocklist import sensitive
 from kg.graph import Graph
 
@@ -56,20 +56,11 @@ def counted(bought: pl.DataFrame, may: Allowed, *, now: int, half_life_days: flo
     """
     age = (now - pl.col("at")) / (half_life_days * SECONDS_PER_DAY)
     products = pl.Series(np.flatnonzero(may.products))
-    # User and product as one number, sorted: polars then groups by where it changes, without a table of all pairs. In
-    # one order: a sum in another differs in its last digit, and the same purchases give the same numbers.
-    width = len(may.products)
-    return (
-        bought.filter(pl.col("at") < now, pl.col("product").is_in(products.implode()))
-        .select((pl.col("user") * width + pl.col("product")).alias("pair"), "at")
-        .sort("pair", "at")
-        .group_by("pair", maintain_order=True)
-        .agg(
-            (0.5**age).sum().alias("recent"),
-            pl.len().cast(pl.Int64).alias("purchases"),
-            pl.col("at").max().alias("last_at"),
-        )
-        .select((pl.col("pair") // width).alias("user"), (pl.col("pair") % width).alias("product"), pl.exclude("pair"))
+    return by_pair(
+        bought.filter(pl.col("at") < now, pl.col("product").is_in(products.implode())),
+        (0.5**age).sum().alias("recent"),
+        pl.len().cast(pl.Int64).alias("purchases"),
+        pl.col("at").max().alias("last_at"),
     )
 
 
@@ -94,8 +85,8 @@ def shares(
     """Return how each user's purchases fall on brands, and on the categories of each level.
 
     ``purchases`` are from :func:`counted`; where they are of some users only, ``among`` is the :func:`population` of
-    all. With w(u, b) the recent purchases of b by u, W(u) their sum over all b of
-    one kind and level, p(b) the share of b in the sum over all users, and s the ``shrinkage``,
+    all. With w(u, b) the recent purchases of b by u, W(u) their sum over all b of one kind and level, p(b) the share
+    of b in the sum over all users, and s the ``shrinkage``,
 
         weight(u, b) = (w(u, b) + s · p(b)) / (W(u) + s)        lift(u, b) = weight(u, b) / p(b)
 

@@ -7,12 +7,10 @@ from collections.abc import Mapping
 import polars as pl
 
 from kg import schema
-from kg.graph import Graph, GraphTables
+from kg.graph import ROWS_AT_ONCE, Graph, GraphTables
 from loaders.tables import Shop
 
 SEPARATOR = " > "
-ROWS_AT_ONCE = 1_000_000
-"""Purchases whose order is looked at together: it takes memory for as many."""
 
 
 def graph_tables(shop: Shop) -> GraphTables:
@@ -66,7 +64,7 @@ def _in_order(edges: pl.DataFrame) -> pl.DataFrame:
         this, last = pl.col(column), pl.col(column).shift()
         after = (this > last) | ((this == last) & after)
     rises = (
-        edges.slice(start, ROWS_AT_ONCE + 1).select(after.slice(1).all()).item()
+        edges.slice(start, ROWS_AT_ONCE + 1).select(after.slice(1).all(ignore_nulls=False)).item()
         for start in range(0, len(edges), ROWS_AT_ONCE)
     )
     # Where the key rises from each row to the next, no other column decides.

@@ -13,7 +13,7 @@ import polars as pl
 from kg import schema
 
 ROWS_AT_ONCE = 1_000_000
-"""Rows that are hashed together: it takes memory for as many."""
+"""Rows that are hashed, or whose order is looked at, together: it takes memory for as many."""
 
 
 @dataclass(frozen=True)

@@ -21,11 +21,12 @@ from tests.gnn.test_network import CPU, network
 
 
 def by_hand() -> tuple[QueryKeyNetwork, Relation]:
-    """Return two products of one brand, each with one buyer of its own, and weights that are easy to count with.
+    """Return two products of the same two brands, each with one buyer of its own, and weights easy to count with.
 
     The text of the first is (1, -1) / sqrt 2 without their mean, that of the second the opposite.
     """
-    brand = Relation.of(matrix([[1], [1]]), CPU)
+    # Two brands, for so its numbers are 1/2: with one they are 1 / sqrt 2, which every CPU rounds its own way.
+    brand = Relation.of(matrix([[1, 1], [1, 1]]), CPU)
     net = QueryKeyNetwork(
         torch.eye(2), relations={"has_brand": brand}, one_hop=frozenset(), dimension=2, layers=1, temperature=0.1,
         identity_dropout=0.8, rng=torch.Generator().manual_seed(0),
@@ -42,7 +43,7 @@ def by_hand() -> tuple[QueryKeyNetwork, Relation]:
 def test_a_split_by_hand() -> None:
     net, bought = by_hand()
     parts = linear_parts(net, bought, rows=torch.tensor([1, 0]))
-    # Ids (1, 0) and (0, 1), texts (0, 1) and (0, -1). A brand of two halves the sum of both: ids (1/2, 1/2), texts 0.
+    # Ids (1, 0) and (0, 1), texts (0, 1) and (0, -1). Their brands halve the sum of both: ids (1/2, 1/2), texts 0.
     # q of product 0 before the turn: ids (1, 0) + 2 (1/2, 1/2), texts (0, 1), so (2, 2); turned (2, 2).
     # k of product 0, to which its own buyer's round of co-purchase gives it itself again: ids 2 (1, 0), texts 2 (0, 1),
     # so (2, 2), and the cosine of q and k of product 0 is 1.
@@ -53,13 +54,13 @@ def test_a_split_by_hand() -> None:
     assert spoke == pytest.approx({
         (ITSELF, "id"): 0.25, ("has_brand", "id"): 0.5, ("co-purchase 1", "id"): 0.0,
         (ITSELF, "text"): 0.25, ("has_brand", "text"): 0.0, ("co-purchase 1", "text"): 0.0,
-    }, abs=1e-7)  # fmt: skip
+    })  # fmt: skip
     assert (split.spoke[0].through, split.spoke[0].of) == ("has_brand", "id")
     answered = {(part.through, part.of): part.adds for part in split.answered}
     assert answered == pytest.approx({
         (ITSELF, "id"): 0.25, ("has_brand", "id"): 0.0, ("co-purchase 1", "id"): 0.25,
         (ITSELF, "text"): 0.25, ("has_brand", "text"): 0.0, ("co-purchase 1", "text"): 0.25,
-    }, abs=1e-7)  # fmt: skip
+    })  # fmt: skip
     tripled = parts.split(1, 1, share=3.0)
     assert (tripled.cosine, tripled.total, tripled.scaled) == (pytest.approx(1.0), 3.0, True)
     assert tripled.spoke[0].adds == pytest.approx(1.5)
