@@ -9,11 +9,14 @@ a user likes, so there is something to learn.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import polars as pl
+import pyarrow as pa
+import pyarrow.parquet as pq
 import tyro
 from jaxtyping import Int
 
@@ -31,6 +34,13 @@ PRODUCT_SKEW = 3.0
 
 USER_SKEW = 1.8
 BRAND_SKEW = 2.0
+PART = 5_000_000
+"""Purchases drawn and written at once: memory depends on it, not on how many there are."""
+
+
+PURCHASES = pa.schema(
+    [("user_id", pa.string()), ("product_id", pa.string()), ("at", pa.int64()), ("spend", pa.float64())]
+)
 
 
 @dataclass(frozen=True)
@@ -81,12 +91,17 @@ def write_large_shop(config: LargeShopConfig) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     catalogue = _catalogue(config.products, rng)
     catalogue.frame.write_parquet(folder / "products.parquet")
-    purchases = _purchases(catalogue, config, rng)
-    purchases.write_parquet(folder / "purchases.parquet")
-    busiest = purchases["product_id"].value_counts()["count"].max()
+    of_product, of_user = np.zeros(config.products, np.int64), np.zeros(config.users, np.int64)
+    with pq.ParquetWriter(folder / "purchases.parquet", PURCHASES, compression="zstd") as file:
+        for user, product, at in _purchases(catalogue, config, rng):
+            spend = catalogue.frame["price"].gather(product)
+            columns = {"user_id": _ids("u", user), "product_id": _ids("p", product), "at": at, "spend": spend}
+            file.write_table(pl.DataFrame(columns).to_arrow().cast(PURCHASES))
+            of_product += np.bincount(product, minlength=config.products)
+            of_user += np.bincount(user, minlength=config.users)
     print(
-        f"{folder}: {config.products:,} products, {len(purchases):,} purchases by "
-        f"{purchases['user_id'].n_unique():,} users, at most {busiest:,} of a product"
+        f"{folder}: {config.products:,} products, {config.purchases:,} purchases by "
+        f"{np.count_nonzero(of_user):,} users, at most {of_product.max():,} of a product"
     )
 
 
@@ -109,28 +124,26 @@ def _catalogue(products: int, rng: np.random.Generator) -> Catalogue:
     return Catalogue(frame, np.searchsorted(category, np.arange(categories + 1)), born)
 
 
-def _purchases(catalogue: Catalogue, config: LargeShopConfig, rng: np.random.Generator) -> pl.DataFrame:
-    count, products = config.purchases, len(catalogue.born)
-    user = by_power_law(rng, count, count=config.users, skew=USER_SKEW)
+def _purchases(
+    catalogue: Catalogue, config: LargeShopConfig, rng: np.random.Generator
+) -> Iterator[tuple[Int[np.ndarray, " rows"], Int[np.ndarray, " rows"], Int[np.ndarray, " rows"]]]:
+    """Yield user, product and moment (seconds since 1970) of the purchases, a part at a time."""
+    products = len(catalogue.born)
     likes = rng.integers(0, len(catalogue.first) - 1, (config.users, LIKED_CATEGORIES), dtype=np.int32)
-    liked = likes[user, rng.integers(0, LIKED_CATEGORIES, count)]
-    size = np.diff(catalogue.first)[liked]
-    within = catalogue.first[liked] + (size * rng.random(count) ** PRODUCT_SKEW).astype(np.int64)
-    anywhere = rng.permutation(products)[by_power_law(rng, count, count=products, skew=PRODUCT_SKEW)]
-    product = np.where((rng.random(count) < TASTE_SHARE) & (size > 0), within, anywhere)
+    place = rng.permutation(products)
     known_from = (DAYS * DAY * 0.8 * rng.random(config.users) ** 2).astype(np.int64)
-    begin = np.maximum(catalogue.born[product], known_from[user])
-    # The square root: the later the more.
-    after = begin + ((DAYS * DAY - begin) * np.sqrt(rng.random(count))).astype(np.int64)
-    price = catalogue.frame["price"].gather(product)
-    return pl.DataFrame(
-        {
-            "user_id": _ids("u", user),
-            "product_id": _ids("p", product),
-            "at": START + after,
-            "spend": price,
-        }
-    )
+    for start in range(0, config.purchases, PART):
+        count = min(PART, config.purchases - start)
+        user = by_power_law(rng, count, count=config.users, skew=USER_SKEW)
+        liked = likes[user, rng.integers(0, LIKED_CATEGORIES, count)]
+        size = np.diff(catalogue.first)[liked]
+        within = catalogue.first[liked] + (size * rng.random(count) ** PRODUCT_SKEW).astype(np.int64)
+        anywhere = place[by_power_law(rng, count, count=products, skew=PRODUCT_SKEW)]
+        product = np.where((rng.random(count) < TASTE_SHARE) & (size > 0), within, anywhere)
+        begin = np.maximum(catalogue.born[product], known_from[user])
+        # The square root: the later the more.
+        after = begin + ((DAYS * DAY - begin) * np.sqrt(rng.random(count))).astype(np.int64)
+        yield user, product, START + after
 
 
 def by_power_law(rng: np.random.Generator, draws: int, *, count: int, skew: float) -> Int[np.ndarray, " draws"]:

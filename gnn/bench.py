@@ -16,6 +16,7 @@ from gnn.choose import TAIL_POWERS, try_networks
 from gnn.cold import Among
 from gnn.comparison import TABLE, ModelRow, with_comparisons
 from gnn.cost import Cost, costed
+from gnn.fits import Fits
 from gnn.measured import MEASURE, Lists, fit_costed, measure_lists, over_fits
 from gnn.metrics import PerUser
 from gnn.model import Content, Model, is_random
@@ -29,13 +30,28 @@ from loaders.errors import InputError
 class Bench:
     """Where models are fitted and measured; what is finished is kept in the folder."""
 
-    past: Task
-    final: Task
-    content: Content
+    fits: Fits
+    """To the past, then to all before the test part."""
+
     seeds: tuple[int, ...]
     folder: BenchmarkFolder
     earlier: list[tuple[Model, Lists, Cost]] = field(default_factory=list)
     """Of each model the lists on validation, and what the fit to the past cost; a fit is not made twice."""
+
+    @property
+    def past(self) -> Task:
+        """What choices are made by."""
+        return self.fits.tasks[0]
+
+    @property
+    def final(self) -> Task:
+        """What is compared on."""
+        return self.fits.tasks[1]
+
+    @property
+    def content(self) -> Content:
+        """What models may know beside purchases."""
+        return self.fits.content
 
     def networks(self, whole: Cartograph, *, given: Path | None) -> tuple[Cartograph, str]:
         """Return ours, and why: with the best way to train its networks if they help on validation, else without.
@@ -54,7 +70,9 @@ class Bench:
 
     def _tried(self, whole: Cartograph) -> NetworksFound:
         """Fit the model to the past with its networks, and without."""
-        without, _ = self._on_validation(whole.closed_form_alone)
+        alone = whole.closed_form_alone
+        ((without, cost_without),) = self.fits.measured(alone, [(self.past, self.seeds[0])])
+        self.earlier.append((alone, without, cost_without))
         self.content.features(self.past)
         with costed() as cost:
             found = try_networks(
@@ -102,34 +120,25 @@ class Bench:
         """Return the row and the numbers of each user on test."""
         row = ModelRow(group, name, as_plain(model), program_commit())
         seeds = self.seeds if is_random(model) else self.seeds[:1]
+        # Parts of the graph are tried in this process: the others hold the whole.
+        fits = self.fits if content is self.content else replace(self.fits, content=content, pool=None)
+        earlier = self._earlier(model) if fits is self.fits else None
+        asked = [(self.final, seed) for seed in seeds]
         try:
-            earlier, cost = self._on_validation(model, content)
-            validation, _ = over_fits([earlier], [cost], self.past, seeds=seeds[:1])
-            curve = fit_calibration(*listed_pairs(earlier.ranked, self.past.relevant))
-            lists, costs = [], []
-            for seed in seeds:
-                recommender, cost = fit_costed(model, self.final, content, seed=seed)
-                lists.append(measure_lists(recommender, self.final))
-                # One at a time: two fitted models may be more than memory holds.
-                del recommender
-                costs.append(cost)
+            found = fits.measured(model, asked if earlier else [(self.past, seeds[0]), *asked])
+            past, cost = earlier or found.pop(0)
+            validation, _ = over_fits([past], [cost], self.past, seeds=seeds[:1])
+            curve = fit_calibration(*listed_pairs(past.ranked, self.past.relevant))
         except InputError as error:
             return replace(row, left_out=str(error)), {}
+        lists, costs = zip(*found, strict=True)
         test, per_user = over_fits(lists, costs, self.final, seeds=seeds)
         scores, bought = listed_pairs(lists[0].ranked, self.final.relevant)
         believed = reliability(curve.probability(scores), bought) if len(scores) else None
         return replace(row, validation=validation, test=test, reliability=believed), per_user
 
-    def _on_validation(self, model: Model, content: Content | None = None) -> tuple[Lists, Cost]:
-        if content is None or content is self.content:
-            for kept, lists, cost in self.earlier:
-                if kept == model:
-                    return lists, cost
-        recommender, cost = fit_costed(model, self.past, content or self.content, seed=self.seeds[0])
-        lists = measure_lists(recommender, self.past)
-        if content is None or content is self.content:
-            self.earlier.append((model, lists, cost))
-        return lists, cost
+    def _earlier(self, model: Model) -> tuple[Lists, Cost] | None:
+        return next(((lists, cost) for kept, lists, cost in self.earlier if kept == model), None)
 
     def _finished(self, measured: tuple[ModelRow, Mapping[str, PerUser]]) -> ModelRow:
         row, per_user = measured

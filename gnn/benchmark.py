@@ -22,6 +22,7 @@ from gnn.cold import cold_products, cold_users
 from gnn.comparison import ABLATION, Benchmark, ModelRow
 from gnn.content_baselines import PopularityInCategory, TextOnly
 from gnn.evaluate import CLOSED_FORM, OURS
+from gnn.fits import fits_of
 from gnn.history import Weighing
 from gnn.model import Content, Model
 from gnn.models import models
@@ -70,6 +71,10 @@ class BenchmarkConfig(ShopConfig):
     seeds: int = 3
     """Fits of a model in which chance plays a part, on test; on validation and in cold rows there is one."""
 
+    jobs: int = 1
+    """Fits of the table that are made at once, each in a process of its own by its part of the cores and in as much
+    memory as it takes alone."""
+
     parts: tuple[Literal["table", "ablation", "cold"], ...] = ("table", "ablation", "cold")
     """What to measure."""
 
@@ -81,8 +86,9 @@ class BenchmarkConfig(ShopConfig):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if self.seeds < 1:
-            raise InputError(f"seeds is {self.seeds}; give 1 or more")
+        for name in ("seeds", "jobs"):
+            if getattr(self, name) < 1:
+                raise InputError(f"{name} is {getattr(self, name)}; give 1 or more")
         if self.budget and self.tuned is not None:
             raise InputError("settings are given or searched; leave out --tuned, or --trials and --minutes")
 
@@ -115,13 +121,16 @@ def benchmark(config: BenchmarkConfig, models_of: ListModels = models) -> Benchm
     content = Content(prepared.graph, lazy.text, times_known=lazy.times_known, device=lazy.device)
     place = Path(config.folder or f"runs/benchmark-{shop_name(config.shop)}")
     same = {**prepared.facts, "seeds": config.seeds}
-    with working_folder(place, config=asdict(config), facts=same) as folder:
+    with (
+        working_folder(place, config=asdict(config), facts=same) as folder,
+        fits_of((past, final), content, jobs=config.jobs) as fits,
+    ):
         found = _searched(config, prepared, own, asked, folder=folder.path, task=past) if config.budget else given
         # By the names asked for: a name may say a setting, which is another now.
         fitted = apply_tuned(own, _with_ours(found))
         every = {model.name: changed for model, changed in zip(own, fitted, strict=True)}
         seeds = tuple(range(config.seed, config.seed + config.seeds))
-        bench = Bench(past, final, content, seeds, folder)
+        bench = Bench(fits, seeds, folder)
         facts = _facts(config, prepared, final, found)
         if isinstance(ours := every.get(OURS), Cartograph) and OURS in asked:
             every[OURS], facts["networks, on validation"] = bench.networks(ours, given=source)
@@ -209,6 +218,7 @@ def _facts(config: BenchmarkConfig, prepared: Prepared, final: Task, found: Mapp
         "purchases",
         "ranked": f"{len(final.products)} products" + (", also those a user bought before" if config.repeat else ""),
         "settings": settings,
+        **({"fits": f"{config.jobs} at once, each by its part of the cores"} if config.jobs > 1 else {}),
         "seeds": f"{config.seeds} where chance plays a part; one in ablations of the closed form and in cold rows",
     }
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
@@ -16,7 +17,7 @@ from torch_geometric.nn.models import LightGCN as LightGCNModule
 from tqdm import tqdm
 
 from gnn.model import Content, Range, Space
-from gnn.network import as_tensor, propagate
+from gnn.network import as_tensor
 from gnn.ranking import Recommender
 from gnn.task import Task
 
@@ -90,17 +91,29 @@ class IALS:
         return Factors(self.name, solver.user_factors, solver.item_factors, task.history)
 
 
-class _SymmetricLightGCN(LightGCNModule):  # type: ignore[misc]
-    """PyG's LightGCN on a matrix that is its own transpose, which torch would make anew at every step."""
+class _Spread(torch.autograd.Function):
+    """Some rows of the mean of vectors propagated 0, 1, … times over a matrix that is its own transpose.
 
-    def get_embedding(self, edge_index: Tensor, edge_weight: None = None) -> Tensor:
-        """Return the mean of the vectors propagated 0, 1, … times (He et al. 2020, equation 8)."""
-        spread = self.embedding.weight
-        mean: Tensor = self.alpha[0] * spread
-        for weight in self.alpha[1:]:
-            spread = propagate(spread, edge_index, transpose=edge_index)
-            mean = mean + weight * spread
-        return mean
+    Their gradient is propagated the same way back: all others' is 0, and nothing between is kept.
+    """
+
+    @staticmethod
+    def forward(ctx: Any, vectors: Tensor, edges: Tensor, layers: int, chosen: Tensor) -> Tensor:
+        ctx.edges, ctx.layers, ctx.chosen, ctx.size = edges, layers, chosen, len(vectors)
+        total, spread = vectors[chosen], vectors
+        for _ in range(layers):
+            spread = edges @ spread
+            total += spread[chosen]
+        return total / (1 + layers)
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None, None, None]:
+        own = gradient.new_zeros(ctx.size, gradient.shape[1])
+        own.index_add_(0, ctx.chosen, gradient / (1 + ctx.layers))
+        total = own
+        for _ in range(ctx.layers):
+            total = torch.addmm(own, ctx.edges, total)
+        return total, None, None, None
 
 
 @dataclass(frozen=True)
@@ -154,7 +167,7 @@ class LightGCN:
         rng = np.random.default_rng(seed)
         # The module draws its start from torch's global state, which is put back; ours is drawn from the seed.
         with torch.random.fork_rng(devices=[]):
-            module = _SymmetricLightGCN(num_users + num_products, self.dimension, self.layers, normalize=False)
+            module = LightGCNModule(num_users + num_products, self.dimension, self.layers, normalize=False)
         torch.nn.init.xavier_uniform_(module.embedding.weight, generator=torch.Generator().manual_seed(seed))
         module = module.to(content.device)
         optimizer = torch.optim.Adam(module.parameters(), lr=self.learning_rate, fused=True)
@@ -170,10 +183,11 @@ class LightGCN:
         self, module: LightGCNModule, edges: Tensor, triple: Int[Tensor, "3 batch"], optimizer: torch.optim.Optimizer
     ) -> None:
         """Move the vectors so that each user's bought product comes before the other one."""
-        user, wanted, other = triple
-        vectors = module.get_embedding(edges)
-        better, worse = ((vectors[user] * vectors[product]).sum(1) for product in (wanted, other))
-        loss = module.recommendation_loss(better, worse, node_id=triple.reshape(-1), lambda_reg=self.regularization)
+        nodes = triple.reshape(-1)
+        own = module.embedding.weight
+        user, wanted, other = _Spread.apply(own, edges, self.layers, nodes).view(*triple.shape, -1)
+        better, worse = ((user * product).sum(1) for product in (wanted, other))
+        loss = module.recommendation_loss(better, worse, node_id=nodes, lambda_reg=self.regularization)
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()

@@ -105,22 +105,34 @@ def hidden_product_loss(
 
 
 def sampled_product_loss(
-    scores: Float[Tensor, "users seeds"],
+    users: Float[Tensor, "users dimension"],
+    products: Float[Tensor, "seeds dimension"],
     *,
     known: Int[Tensor, "2 known"],
     wanted: Int[Tensor, "2 wanted"],
     drawn: Int[Tensor, " drawn"],
     num_products: int,
 ) -> Float[Tensor, ""]:
-    """Return an estimate of :func:`hidden_product_loss` from the scores of a few products (``seeds``) alone.
+    """Return an estimate of :func:`hidden_product_loss` from the scores of a few of the products alone.
 
-    Of all ``num_products`` the ones at the columns ``drawn`` were drawn, all equally likely and none twice: each stands
-    for ``num_products / drawn`` of them in the sum that a wanted product is compared with (importance sampling, Bengio
-    and Senécal 2003, with an even proposal). With all of them drawn it is the loss itself.
+    Of all ``num_products`` the rows ``drawn`` were drawn, all equally likely and none twice: each stands for
+    ``num_products / drawn`` of them in the sum that a wanted product is compared with (importance sampling, Bengio and
+    Senécal 2003, with an even proposal). With all of them drawn it is the loss itself.
     """
-    others = scores.index_put((known[0], known[1]), scores.new_tensor(-torch.inf))[:, drawn]
-    own = scores[wanted[0], wanted[1]]
-    each = others[wanted[0]].masked_fill(drawn[None, :] == wanted[1][:, None], -torch.inf)
-    logits = torch.cat([own[:, None], each + math.log(num_products / len(drawn))], dim=1)
-    weight = torch.bincount(wanted[0], minlength=len(scores))[wanted[0]].to(own.dtype).rsqrt()
-    return -(weight * torch.log_softmax(logits, dim=1)[:, 0]).sum() / weight.sum()
+    column = torch.full((len(products),), -1, device=drawn.device)
+    column[drawn] = torch.arange(len(drawn), device=drawn.device)
+    scores = (users @ products[drawn].T).float()
+    of_known = column[known[1]]
+    scores = scores.index_put((known[0][of_known >= 0], of_known[of_known >= 0]), scores.new_tensor(-torch.inf))
+    # Of a user who has every drawn product nothing is left: zeros, not NaN.
+    largest = scores.detach().amax(dim=1).clamp(min=torch.finfo(scores.dtype).min)
+    total = torch.exp(scores - largest[:, None]).sum(1)[wanted[0]]
+    own = (users[wanted[0]] * products[wanted[1]]).float().sum(1)
+    # A wanted product that was drawn is no rival of itself.
+    itself = torch.exp((own - largest[wanted[0]]).masked_fill(column[wanted[1]] < 0, -torch.inf))
+    rivals = (total - itself).clamp(min=0.0)
+    theirs = largest[wanted[0]] + math.log(num_products / len(drawn))
+    top = torch.maximum(own.detach(), theirs)
+    log_sum = top + torch.log(torch.exp(own - top) + torch.exp(theirs - top) * rivals)
+    weight = torch.bincount(wanted[0], minlength=len(users))[wanted[0]].to(own.dtype).rsqrt()
+    return (weight * (log_sum - own)).sum() / weight.sum()

@@ -207,16 +207,6 @@ class ProductNetwork(nn.Module):
             return with_one.bfloat16(), with_popularity.bfloat16()
         return with_one, with_popularity
 
-    def scores(
-        self,
-        users: Float[Tensor, "users dimension"],
-        keys: Float[Tensor, "products dimension"],
-        products: Int[Tensor, " products"] | None = None,
-    ) -> Float[Tensor, "users products"]:
-        """Return cosine / temperature + popularity; the larger, the likelier. ``keys`` are those of ``products``."""
-        of_users, of_products = self.factors(users, keys, products)
-        return (of_users @ of_products.T).float()
-
     def _rows(self, table: Tensor, products: Tensor | None) -> Tensor:
         if self.tables:
             return rows(table, products, device=self.device)

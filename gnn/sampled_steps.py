@@ -125,8 +125,9 @@ class SampledSteps:
             (own.data[~hidden], (user[~hidden], places[~hidden])), shape=(len(users), len(seeds))
         )
         profile = as_tensor(weights, network.device) @ queries[: len(seeds)]
+        on_device = torch.from_numpy(seeds).to(network.device)
         return sampled_product_loss(
-            network.scores(profile, keys[: len(seeds)], products=torch.from_numpy(seeds).to(network.device)),
+            *network.factors(profile, keys[: len(seeds)], products=on_device),
             known=known,
             wanted=wanted,
             drawn=torch.from_numpy(np.searchsorted(seeds, drawn)).to(network.device),
@@ -147,9 +148,14 @@ class SampledSteps:
         batch = next(iter(node_batches(self.data, sampler, seeds=nodes, batch_size=len(seeds))))
         num_products = self.history.shape[1]
         hidden = torch.from_numpy(hidden_users.astype(np.int64) * num_products + hidden_products)
+        # Few of the sampled users are in this step: only their edges are looked for among what is hidden.
+        is_theirs = torch.isin(batch["user"].n_id, torch.from_numpy(np.unique(hidden_users)))
         for edge_type in (BOUGHT, REVERSED):
             pairs = batch[edge_type].edge_index
             ends = {edge_type[0]: pairs[0], edge_type[2]: pairs[1]}
-            place = batch["user"].n_id[ends["user"]] * num_products + batch["product"].n_id[ends["product"]]
-            batch[edge_type].edge_index = pairs[:, ~torch.isin(place, hidden)]
+            asked = torch.nonzero(is_theirs[ends["user"]]).squeeze(1)
+            user, product = (batch[label].n_id[ends[label][asked]] for label in ("user", "product"))
+            kept = torch.ones(pairs.shape[1], dtype=torch.bool)
+            kept[asked[torch.isin(user * num_products + product, hidden)]] = False
+            batch[edge_type].edge_index = pairs[:, kept]
         return batch

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import math
+import os
 import shutil
+import signal
 import subprocess
 import sys
 from dataclasses import asdict, dataclass, field, replace
@@ -318,6 +320,21 @@ class TooLarge:
         raise InputError(f"{len(task.products)} products are too many for it, seed {seed}, {content.times_known}")
 
 
+@dataclass(frozen=True)
+class Ended:
+    """A model whose fit ends the process that makes it, as the system does where memory is out."""
+
+    name: str = "ended"
+
+    @property
+    def space(self) -> Space:
+        return {}
+
+    def fit(self, task: Task, content: Content, *, seed: int) -> Recommender:
+        os.kill(os.getpid(), signal.SIGKILL)
+        raise AssertionError
+
+
 def two(file: Path, *, breaks_at: int = 10**6) -> ListModels:
     def models(_graph: Graph, /, *, times_known: bool, repeat: bool) -> tuple[Model, ...]:
         assert times_known
@@ -378,6 +395,42 @@ def test_a_model_that_cannot_be_fitted_is_a_row_that_says_why(tmp_path: Path) ->
     assert f"- too large (table): {row.left_out}" in (tmp_path / "bench" / "benchmark.md").read_text()
 
 
+def test_fits_at_once_are_those_one_after_the_other(tmp_path: Path) -> None:
+    def models(_graph: Graph, /, *, times_known: bool, repeat: bool) -> tuple[Model, ...]:
+        assert times_known
+        assert not repeat
+        return (EASE(), GraphNetworkAlone(NetworkConfig(dimension=8), epochs=1), TooLarge())
+
+    (tmp_path / "alone").mkdir()
+    alone = benchmark(small(tmp_path / "alone", seeds=3), models)
+    (tmp_path / "at once").mkdir()
+    at_once = benchmark(small(tmp_path / "at once", seeds=3, jobs=2), models)
+    assert [row.left_out for row in at_once.rows] == [row.left_out for row in alone.rows]
+    for one, other in zip(alone.group(TABLE), at_once.group(TABLE), strict=True):
+        assert (one.name, one.settings) == (other.name, other.settings)
+        for part in ("test", "validation"):
+            first, second = getattr(one, part), getattr(other, part)
+            assert [fit.seed for fit in first.fits] == [fit.seed for fit in second.fits]
+            # Sums of fewer threads differ in their last digits.
+            assert [fit.ndcg for fit in first.fits] == pytest.approx([fit.ndcg for fit in second.fits], abs=1e-3)
+    assert "- fits: 2 at once" in (tmp_path / "at once" / "bench" / "benchmark.md").read_text()
+
+
+def test_a_process_that_is_ended_ends_the_command_and_what_is_finished_is_kept(tmp_path: Path) -> None:
+    notes = tmp_path / "notes"
+
+    def models(_graph: Graph, /, *, times_known: bool, repeat: bool) -> tuple[Model, ...]:
+        assert times_known
+        assert not repeat
+        return (Noted(str(notes), "first"), Ended(), Noted(str(notes), "last"))
+
+    with pytest.raises(InputError, match="ended from outside, perhaps for want of memory; .* fewer --jobs"):
+        benchmark(small(tmp_path, jobs=2), models)
+    found = benchmark(small(tmp_path, jobs=2, model=("first", "last")), models)
+    assert [row.name for row in found.group(TABLE)] == ["first", "last"]
+    assert sorted(line.split()[0] for line in notes.read_text().splitlines()) == ["first", "first", "last", "last"]
+
+
 def test_settings_are_searched_first_where_a_budget_is_given(tmp_path: Path) -> None:
     config = small(tmp_path, trials=2, parts=("table",), model=("popularity", "ItemKNN", "EASE"))
     found = benchmark(config, six_models)
@@ -417,6 +470,7 @@ def test_a_row_that_is_not_of_this_version_is_one_sentence(tmp_path: Path) -> No
         (("--model", "magic"), "no model 'magic'; there are 'popularity', "),
         (("--tuned", "nowhere"), "no tuned.json in 'nowhere'; make it by python -m gnn.tune"),
         (("--seeds", "0"), "seeds is 0; give 1 or more"),
+        (("--jobs", "0"), "jobs is 0; give 1 or more"),
         (("--trials", "0"), "trials is 0; give 1 or more"),
         (("--trials", "2", "--tuned", "x"), "settings are given or searched; leave out --tuned, or --trials"),
         (("--users-share", "2"), "users_share is 2.0; give more than 0 and at most 1"),

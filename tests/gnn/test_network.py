@@ -125,9 +125,9 @@ def test_a_score_is_the_cosine_over_the_temperature_plus_the_popularity_by_hand(
     net = network(2, {}, layers=1)
     with torch.no_grad():
         net.popularity.copy_(torch.tensor([0.5, -1.0]))
-        scores = net.scores(torch.tensor([[3.0, 4.0], [0.0, 0.0]]), torch.tensor([[1.0, 0.0], [0.0, 1.0]]))
+        users, products = net.factors(torch.tensor([[3.0, 4.0], [0.0, 0.0]]), torch.tensor([[1.0, 0.0], [0.0, 1.0]]))
     # Cosines 0.6 and 0.8 over 0.1; a user without purchases gets the popularity.
-    torch.testing.assert_close(scores, torch.tensor([[6.5, 7.0], [0.5, -1.0]]))
+    torch.testing.assert_close(users @ products.T, torch.tensor([[6.5, 7.0], [0.5, -1.0]]))
 
 
 @settings(max_examples=60)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 import pytest
 import torch
@@ -74,13 +76,44 @@ def test_the_mean_over_draws_of_the_compared_sum_is_the_whole_one() -> None:
     sums = [
         torch.exp(
             sampled_product_loss(
-                scores, known=known, wanted=wanted, drawn=torch.from_numpy(rng.permutation(40)[:10]), num_products=40
+                scores,
+                torch.eye(40, dtype=scores.dtype),
+                known=known,
+                wanted=wanted,
+                drawn=torch.from_numpy(rng.permutation(40)[:10]),
+                num_products=40,
             )
         )
         for _ in range(3000)
     ]
     # exp(loss) = sum / exp(own score), and the estimate of the sum has no bias.
     assert float(torch.stack(sums).mean()) == pytest.approx(float(whole.exp()), rel=0.02)
+
+
+@pytest.mark.parametrize("size", [1.0, 60.0])
+def test_a_wanted_product_is_compared_with_all_that_was_drawn_but_itself_and_what_she_has(size: float) -> None:
+    rng = np.random.default_rng(1)
+    scores = torch.from_numpy(size * rng.normal(size=(3, 12)).astype(np.float32)).requires_grad_()
+    drawn = [1, 4, 7, 8, 10]
+    # The first user has and wants what was drawn; of all that was drawn there is nothing that the last has not.
+    known = torch.tensor([[0, 0, 2, 2, 2, 2, 2], [4, 5, 1, 4, 7, 8, 10]])
+    pairs = [(0, 1), (0, 2), (0, 7), (1, 10), (2, 3)]
+    wanted = torch.tensor(pairs).T
+    each = []
+    for user, product in pairs:
+        bought = known[1][known[0] == user].tolist()
+        rivals = [scores[user, other] for other in drawn if other != product and other not in bought]
+        # 30 products, of whom 5 were drawn: each stands for 6.
+        logits = torch.stack([scores[user, product], *(rival + math.log(6.0) for rival in rivals)])
+        # A user of n wanted products counts sqrt(n) times in all.
+        each.append((torch.logsumexp(logits, 0) - scores[user, product]) / math.sqrt({0: 3, 1: 1, 2: 1}[user]))
+    expected = torch.stack(each).sum() / (math.sqrt(3) + 1 + 1)
+    found = sampled_product_loss(
+        scores, torch.eye(12), known=known, wanted=wanted, drawn=torch.tensor(drawn), num_products=30
+    )
+    torch.testing.assert_close(found, expected, rtol=1e-5, atol=1e-5)
+    ours, theirs = (torch.autograd.grad(loss, scores, retain_graph=True)[0] for loss in (found, expected))
+    torch.testing.assert_close(ours, theirs, rtol=1e-4, atol=1e-5)
 
 
 def test_hidden_purchases_are_in_no_neighbourhood(shop: HeteroData) -> None:
