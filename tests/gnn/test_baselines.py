@@ -10,6 +10,7 @@ import pytest
 import torch
 from hypothesis import given, settings
 from scipy import sparse
+from torch_geometric.nn.models import LightGCN as PygLightGCN
 
 from gnn.closed_form import Similarity, closed_form
 from gnn.config import NetworkConfig
@@ -203,6 +204,32 @@ def test_light_gcn_propagates_by_the_normalised_adjacency_by_dense_algebra() -> 
     vectors = sum(np.linalg.matrix_power(dense, layer) @ start.numpy() for layer in range(4)) / 4
     expected = vectors[:num_users] @ vectors[num_users:].T
     assert found.scores(EVERYBODY) == pytest.approx(expected, abs=1e-6)
+
+
+@pytest.mark.parametrize("layers", [0, 1, 3])
+def test_a_step_of_light_gcn_is_that_of_pygs_own_module(layers: int) -> None:
+    num_users, num_products = X.shape
+    model = LightGCN(dimension=8, layers=layers, epochs=1, batch_purchases=20)
+    found = model.fit(TASK, CONTENT, seed=4)
+    # PyG's module on pairs, all between kept and transposed by torch; the same start and batches.
+    theirs = PygLightGCN(num_users + num_products, 8, layers, normalize=False)
+    torch.nn.init.xavier_uniform_(theirs.embedding.weight, generator=torch.Generator().manual_seed(4))
+    edges = bipartite(TASK.bought).tocoo()
+    pairs = torch.from_numpy(np.stack(edges.coords).astype(np.int64))
+    weight = torch.from_numpy(edges.data.astype(np.float32))
+    optimizer = torch.optim.Adam(theirs.parameters(), lr=model.learning_rate)
+    for batch in pairwise_batches(TASK.bought, batch_purchases=20, rng=np.random.default_rng(4)):
+        user, wanted, other = torch.from_numpy(batch)
+        both = torch.stack([torch.cat([user, user]), torch.cat([wanted, other])])
+        better, worse = theirs(pairs, both, edge_weight=weight).chunk(2)
+        nodes = torch.from_numpy(batch).reshape(-1)
+        loss = theirs.recommendation_loss(better, worse, node_id=nodes, lambda_reg=model.regularization)
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+    vectors = theirs.get_embedding(pairs, weight).detach().numpy()
+    expected = vectors[:num_users] @ vectors[num_users:].T
+    assert found.scores(EVERYBODY) == pytest.approx(expected, rel=1e-3, abs=1e-6)
 
 
 @settings(max_examples=60)
