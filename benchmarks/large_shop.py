@@ -37,7 +37,6 @@ BRAND_SKEW = 2.0
 PART = 5_000_000
 """Purchases drawn and written at once: memory depends on it, not on how many there are."""
 
-
 PURCHASES = pa.schema(
     [("user_id", pa.string()), ("product_id", pa.string()), ("at", pa.int64()), ("spend", pa.float64())]
 )
@@ -92,13 +91,16 @@ def write_large_shop(config: LargeShopConfig) -> None:
     catalogue = _catalogue(config.products, rng)
     catalogue.frame.write_parquet(folder / "products.parquet")
     of_product, of_user = np.zeros(config.products, np.int64), np.zeros(config.users, np.int64)
-    with pq.ParquetWriter(folder / "purchases.parquet", PURCHASES, compression="zstd") as file:
+    # Beside its place first: a file that was broken off looks whole.
+    beside = folder / ".purchases.parquet.part"
+    with pq.ParquetWriter(beside, PURCHASES, compression="zstd") as file:
         for user, product, at in _purchases(catalogue, config, rng):
             spend = catalogue.frame["price"].gather(product)
             columns = {"user_id": _ids("u", user), "product_id": _ids("p", product), "at": at, "spend": spend}
             file.write_table(pl.DataFrame(columns).to_arrow().cast(PURCHASES))
             of_product += np.bincount(product, minlength=config.products)
             of_user += np.bincount(user, minlength=config.users)
+    beside.replace(folder / "purchases.parquet")
     print(
         f"{folder}: {config.products:,} products, {config.purchases:,} purchases by "
         f"{np.count_nonzero(of_user):,} users, at most {of_product.max():,} of a product"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from gnn.config import NetworkConfig
-from gnn.ease import EASE, EASERelations
+from gnn.ease import EASE, EASELinks, EASERelations
 from gnn.factors import IALS, LightGCN
 from gnn.model import Model
 from gnn.neighbours import ItemKNN, RP3beta
@@ -11,8 +11,8 @@ from gnn.network_alone import GraphNetworkAlone
 from gnn.popularity import PersonalFrequency, Popularity, PopularityLastWeeks
 
 
-def baselines(*, times_known: bool, repeat: bool) -> tuple[Model, ...]:
-    """Return the baselines of a shop, the plainest first; those that need times or repeats only where there are."""
+def baselines(*, times_known: bool, repeat: bool, links: bool) -> tuple[Model, ...]:
+    """Return the baselines of a shop, the plainest first; what needs times, repeats or links only with them."""
     return (
         Popularity(),
         *([PopularityLastWeeks()] if times_known else []),
@@ -22,6 +22,7 @@ def baselines(*, times_known: bool, repeat: bool) -> tuple[Model, ...]:
         IALS(),
         EASE(),
         EASERelations(),
+        *([EASELinks()] if links else []),
         LightGCN(),
         # Identity dropout is ours: the published ones know every product by its id.
         GraphNetworkAlone(NetworkConfig(kind="sage", identity_dropout=0.0)),

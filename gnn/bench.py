@@ -71,7 +71,8 @@ class Bench:
     def _tried(self, whole: Cartograph) -> NetworksFound:
         """Fit the model to the past with its networks, and without."""
         alone = whole.closed_form_alone
-        ((without, cost_without),) = self.fits.measured(alone, [(self.past, self.seeds[0])])
+        # In this process, as the networks are: all of the cores wait for one fit.
+        ((without, cost_without),) = self.fits.one_by_one().measured(alone, [(self.past, self.seeds[0])])
         self.earlier.append((alone, without, cost_without))
         self.content.features(self.past)
         with costed() as cost:
@@ -121,7 +122,7 @@ class Bench:
         row = ModelRow(group, name, as_plain(model), program_commit())
         seeds = self.seeds if is_random(model) else self.seeds[:1]
         # Parts of the graph are tried in this process: the others hold the whole.
-        fits = self.fits if content is self.content else replace(self.fits, content=content, pool=None)
+        fits = self.fits if content is self.content else self.fits.one_by_one(content)
         earlier = self._earlier(model) if fits is self.fits else None
         asked = [(self.final, seed) for seed in seeds]
         try:

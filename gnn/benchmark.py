@@ -72,8 +72,8 @@ class BenchmarkConfig(ShopConfig):
     """Fits of a model in which chance plays a part, on test; on validation and in cold rows there is one."""
 
     jobs: int = 1
-    """Fits of the table that are made at once, each in a process of its own by its part of the cores and in as much
-    memory as it takes alone."""
+    """Fits of the table that are made at once, each in a process of its own by its part of the cores; each takes the
+    memory of one, beside that of the command."""
 
     parts: tuple[Literal["table", "ablation", "cold"], ...] = ("table", "ablation", "cold")
     """What to measure."""
@@ -218,7 +218,6 @@ def _facts(config: BenchmarkConfig, prepared: Prepared, final: Task, found: Mapp
         "purchases",
         "ranked": f"{len(final.products)} products" + (", also those a user bought before" if config.repeat else ""),
         "settings": settings,
-        **({"fits": f"{config.jobs} at once, each by its part of the cores"} if config.jobs > 1 else {}),
         "seeds": f"{config.seeds} where chance plays a part; one in ablations of the closed form and in cold rows",
     }
 

@@ -58,10 +58,11 @@ def _about_models(rows: Sequence[ModelRow]) -> list[str]:
         _table(rows, _lists()),
         "## Time and memory of a fit, and how far its scores can be believed as probabilities",
         _table(rows, _costs()),
-        "Seconds: mean over the fits to past and validation. Memory: the most that the whole process held during such "
-        "a fit, so with the graph, the texts' vectors and the libraries. ECE: expected calibration error. Brier: mean "
-        "squared error of the probabilities, and of who gives every listed pair the share that was bought. The curve "
-        "from scores to probabilities is fitted on validation (isotonic) and measured on the test lists.",
+        "Seconds: mean over the fits to past and validation, *at once* of which shared the cores. Memory: the most "
+        "that the whole process held during such a fit, so with the graph, the texts' vectors and the libraries. ECE: "
+        "expected calibration error. Brier: mean squared error of the probabilities, and of who gives every listed "
+        "pair the share that was bought. The curve from scores to probabilities is fitted on validation (isotonic) and "
+        "measured on the test lists.",
     ]
 
 
@@ -90,6 +91,7 @@ def _lists() -> list[Column]:
 def _costs() -> list[Column]:
     return [
         ("fits", lambda _, test: str(len(test.fits))),
+        ("at once", lambda _, test: _more_than_one(max(fit.at_once for fit in test.fits))),
         ("seconds", lambda _, test: _decimal(test.seconds, 1)),
         ("memory, MB", lambda _, test: _decimal(test.memory_mb, 0)),
         ("ECE %", lambda row, _: _decimal(100 * row.reliability.error, 2) if row.reliability else "-"),
@@ -99,6 +101,10 @@ def _costs() -> list[Column]:
             lambda row, _: _decimal(row.reliability.brier_of_base_rate, 5) if row.reliability else "-",
         ),
     ]
+
+
+def _more_than_one(number: int) -> str:
+    return str(number) if number > 1 else "-"
 
 
 def _table(rows: Sequence[ModelRow], columns: Iterable[Column]) -> str:

@@ -22,6 +22,9 @@ class Cost:
     """Most resident memory of the whole process while the block ran, with what it held before: the graph and the
     libraries too. NaN where the system (any but Linux) does not tell it for a part of a process's life."""
 
+    at_once: int = 1
+    """How many such blocks shared the cores, each in a process of its own."""
+
 
 @contextmanager
 def costed() -> Iterator[Cost]:

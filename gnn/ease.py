@@ -12,7 +12,7 @@ from scipy import sparse
 from gnn.closed_form import ClosedForm, Similarity, closed_form, exact_way
 from gnn.model import Content, Range, Space
 from gnn.ranking import Recommender
-from gnn.similarity import LARGEST_EXACT, brand_and_category
+from gnn.similarity import LARGEST_EXACT, brand_and_category, links_of
 from gnn.task import Task
 from loaders.errors import InputError
 
@@ -85,6 +85,31 @@ class EASERelations:
         """Return collective EASE of the two relations; raise an InputError where the shop is too large for it."""
         features = brand_and_category(content.graph, products=task.products)
         return _fit(self.name, task, features, {"brand": self.brand, "category": self.category}, ridge=self.ridge)
+
+
+@dataclass(frozen=True)
+class EASELinks(EASERelations):
+    """The same, with who is linked to the same products too, by every link of the shop."""
+
+    link: float = 0.3
+    """Weight of each link's similarity (its diagonal is 1) in mean diagonals of XᵀX."""
+
+    @property
+    def name(self) -> str:
+        """What result tables call it."""
+        return "EASE + brand, category and links"
+
+    @property
+    def space(self) -> Space:
+        """As that of brand and category."""
+        return {**super().space, "link": WEIGHT}
+
+    def fit(self, task: Task, content: Content, *, seed: int) -> Recommender:
+        """Return collective EASE of all relations; raise an InputError where the shop is too large for it."""
+        links = links_of(content.graph, products=task.products)
+        features = {**brand_and_category(content.graph, products=task.products), **links}
+        weights = {"brand": self.brand, "category": self.category, **dict.fromkeys(links, self.link)}
+        return _fit(self.name, task, features, weights, ridge=self.ridge)
 
 
 def _fit(

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import multiprocessing
 import os
+import signal
+import threading
 from collections.abc import Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures import ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from threadpoolctl import threadpool_limits
@@ -27,15 +29,28 @@ class Fits:
 
     tasks: tuple[Task, ...]
     content: Content
+    at_once: int = 1
+    """How many fits share the cores."""
+
     pool: ProcessPoolExecutor | None = None
 
     def measured(self, model: Model, asked: Sequence[tuple[Task, int]]) -> list[tuple[Lists, Cost]]:
         """Return lists and cost of the model fitted to each task by each seed, in the order they were asked for."""
         if self.pool is None:
-            return [_measured(model, task, self.content, seed) for task, seed in asked]
+            return [self._measured(model, task, seed) for task, seed in asked]
         place = {id(task): number for number, task in enumerate(self.tasks)}
         begun = [self.pool.submit(_measured_here, model, place[id(task)], seed) for task, seed in asked]
+        # All, also where one cannot be fitted: the others would go on beside the next model.
+        wait(begun)
         return [each.result() for each in begun]
+
+    def one_by_one(self, content: Content | None = None) -> Fits:
+        """Return the same, or those to other ``content``, in this process, which has all of the cores."""
+        return Fits(self.tasks, self.content if content is None else content)
+
+    def _measured(self, model: Model, task: Task, seed: int) -> tuple[Lists, Cost]:
+        recommender, cost = fit_costed(model, task, self.content, seed=seed)
+        return measure_lists(recommender, task), replace(cost, at_once=self.at_once)
 
 
 @contextmanager
@@ -44,44 +59,50 @@ def fits_of(tasks: tuple[Task, ...], content: Content, *, jobs: int) -> Iterator
     if jobs == 1:
         yield Fits(tasks, content)
         return
-    threads = max(1, (os.cpu_count() or 1) // jobs)
+    held = Fits(tasks, content, jobs)
+    threads = max(1, torch.get_num_threads() // jobs)
     # Not forked: the threads of torch and BLAS, which this process may have begun, do not live on in a fork.
     context = multiprocessing.get_context("spawn")
-    pool = ProcessPoolExecutor(jobs, mp_context=context, initializer=_hold, initargs=(tasks, content, threads))
+    pool = ProcessPoolExecutor(jobs, mp_context=context, initializer=_hold, initargs=(held, threads))
     try:
-        yield Fits(tasks, content, pool)
+        yield replace(held, pool=pool)
     except BrokenProcessPool as broken:
         raise InputError(
-            "a process that fitted a model was ended from outside, perhaps for want of memory; give the command again "
-            "with fewer --jobs, what is finished is kept"
+            "a process that fitted a model came to its end, perhaps for want of memory (if it said why, that stands "
+            "above); give the command again with fewer --jobs, what is finished is kept"
         ) from broken
+    except BaseException:
+        # Fits that nobody will ask for any more, some of them not yet begun.
+        for process in multiprocessing.active_children():
+            process.terminate()
+        raise
     finally:
         pool.shutdown(cancel_futures=True)
 
 
-def _measured(model: Model, task: Task, content: Content, seed: int) -> tuple[Lists, Cost]:
-    recommender, cost = fit_costed(model, task, content, seed=seed)
-    return measure_lists(recommender, task), cost
-
-
-@dataclass(frozen=True)
-class _Held:
-    """What a process of the pool fits to."""
-
-    tasks: tuple[Task, ...]
-    content: Content
-
-
-_held: list[_Held] = []
+_held: list[Fits] = []
 """One, in a process of the pool; none in others."""
 
 
-def _hold(tasks: tuple[Task, ...], content: Content, threads: int) -> None:
+def _hold(held: Fits, threads: int) -> None:
+    # Ctrl-C reaches all processes of a terminal: that of the command alone ends the others.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    threading.Thread(target=_end_with_parent, daemon=True).start()
     give_back_freed_memory()
     torch.set_num_threads(threads)
     threadpool_limits(threads)
-    _held.append(_Held(tasks, content))
+    _held.append(held)
+
+
+def _end_with_parent() -> None:
+    """End this process when the command's does, however that came to its end."""
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        parent.join()
+    os._exit(1)
 
 
 def _measured_here(model: Model, task: int, seed: int) -> tuple[Lists, Cost]:
-    return _measured(model, _held[0].tasks[task], _held[0].content, seed)
+    fits = _held[0]
+    (measured,) = fits.measured(model, [(fits.tasks[task], seed)])
+    return measured

@@ -127,9 +127,11 @@ def sampled_product_loss(
     # Of a user who has every drawn product nothing is left: zeros, not NaN.
     largest = scores.detach().amax(dim=1).clamp(min=torch.finfo(scores.dtype).min)
     total = torch.exp(scores - largest[:, None]).sum(1)[wanted[0]]
-    own = (users[wanted[0]] * products[wanted[1]]).float().sum(1)
+    own = (users.float()[wanted[0]] * products.float()[wanted[1]]).sum(1)
     # A wanted product that was drawn is no rival of itself.
-    itself = torch.exp((own - largest[wanted[0]]).masked_fill(column[wanted[1]] < 0, -torch.inf))
+    place = column[wanted[1]]
+    # Its score as it is in the sum, to the last bit: in 16 bits the sum over its factors would be another.
+    itself = torch.exp((scores[wanted[0], place] - largest[wanted[0]]).masked_fill(place < 0, -torch.inf))
     rivals = (total - itself).clamp(min=0.0)
     theirs = largest[wanted[0]] + math.log(num_products / len(drawn))
     top = torch.maximum(own.detach(), theirs)

@@ -48,6 +48,9 @@ class Fit:
     ndcg: float
     """Mean NDCG@10 over users."""
 
+    at_once: int = 1
+    """How many fits shared the cores, each in a process of its own."""
+
 
 @dataclass(frozen=True)
 class Measured:
@@ -138,7 +141,7 @@ def over_fits(
         by_buyers={name: mean(users[recall]) for name, recall in of_buyers.items()},
         by_purchases={name: each.measures[MEASURE] for name, each in purchases.items()},
         fits=tuple(
-            Fit(seed, cost.seconds, cost.memory_mb, mean(each.per_user[MEASURE]).value)
+            Fit(seed, cost.seconds, cost.memory_mb, mean(each.per_user[MEASURE]).value, cost.at_once)
             for seed, cost, each in zip(seeds, costs, lists, strict=True)
         ),
     )

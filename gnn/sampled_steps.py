@@ -148,7 +148,7 @@ class SampledSteps:
         batch = next(iter(node_batches(self.data, sampler, seeds=nodes, batch_size=len(seeds))))
         num_products = self.history.shape[1]
         hidden = torch.from_numpy(hidden_users.astype(np.int64) * num_products + hidden_products)
-        # Few of the sampled users are in this step: only their edges are looked for among what is hidden.
+        # Of a large shop few of the sampled users are in this step: their edges alone are looked for in what is hidden.
         is_theirs = torch.isin(batch["user"].n_id, torch.from_numpy(np.unique(hidden_users)))
         for edge_type in (BOUGHT, REVERSED):
             pairs = batch[edge_type].edge_index

@@ -100,14 +100,12 @@ def product_features(
     ``text`` holds the vectors of these products. A link's features are the products it leads to, ranked or not, and the
     product itself.
     """
-    position = _position(graph, products)
     words = [each or "" for each in graph.products["text"].gather(products)]
-    links: Mapping[str, pl.DataFrame] = graph.links
     return {
         **brand_and_category(graph, products=products),
         "words": _words(words),
         "meaning": centred(text),
-        **{name: _link_features(frame, position, products) for name, frame in sorted(links.items())},
+        **links_of(graph, products=products),
     }
 
 
@@ -118,6 +116,13 @@ def brand_and_category(graph: Graph, *, products: Int[np.ndarray, " products"]) 
         "brand": _unit_idf(_pairs(graph.has_brand, position, len(graph.brands), len(products))),
         "category": _unit_idf(_pairs(graph.in_category, position, len(graph.categories), len(products))),
     }
+
+
+def links_of(graph: Graph, *, products: Int[np.ndarray, " products"]) -> dict[str, sparse.csr_array]:
+    """Return the features of ``products`` by each link: what it leads to, ranked or not, and themselves."""
+    position = _position(graph, products)
+    links: Mapping[str, pl.DataFrame] = graph.links
+    return {name: _link_features(frame, position, products) for name, frame in sorted(links.items())}
 
 
 def _position(graph: Graph, products: np.ndarray) -> Int[np.ndarray, " all_products"]:

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import re
+from pathlib import Path
 
+import polars as pl
 import pytest
 
 from benchmarks.edge_steps import EdgeSteps, edge_steps
+from benchmarks.large_shop import LargeShopConfig, write_large_shop
 from benchmarks.peers import PeersConfig, peers_of
 from benchmarks.sampled_training import SampledTraining, sampled_training
 from loaders.errors import InputError
+from loaders.shops import load_shop
 
 
 def test_training_on_sampled_neighbourhoods_is_measured() -> None:
@@ -23,6 +27,23 @@ def test_both_ways_to_make_a_step_of_the_edge_network_have_the_same_loss() -> No
     found = edge_steps(EdgeSteps(products=60, edges=9, users=12, purchases=3, steps=3, rounds=1))
     plain, ours = (float(each) for each in re.findall(r"\d+\.\d{5}", found))
     assert plain == pytest.approx(ours, rel=1e-4)
+
+
+def test_a_large_shop_is_made_in_parts_and_the_same_settings_make_the_same(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("benchmarks.large_shop.PART", 300)
+    for folder in ("one", "other"):
+        write_large_shop(LargeShopConfig(str(tmp_path / folder), users=100, products=600, purchases=1000, seed=5))
+    one, other = (pl.read_parquet(tmp_path / folder / "purchases.parquet") for folder in ("one", "other"))
+    assert one.equals(other)
+    shop = load_shop(str(tmp_path / "one"))
+    # Lines of one user, product and moment are added up: nothing is lost.
+    assert shop.purchases["quantity"].sum() == len(one) == 1000
+    assert len(shop.products) == 600
+    counts = one["user_id"].value_counts()["count"].sort(descending=True)
+    # Draws of u^1.8: the first tenth of the users has 0.1^(1 / 1.8) = 28 % of the purchases.
+    assert 0.2 < counts.head(10).sum() / 1000 < 0.4
 
 
 def test_peers_are_chosen_by_library_and_model_and_a_name_that_none_has_is_refused() -> None:

@@ -14,7 +14,7 @@ from torch_geometric.nn.models import LightGCN as PygLightGCN
 
 from gnn.closed_form import Similarity, closed_form
 from gnn.config import NetworkConfig
-from gnn.ease import EASE, EASERelations
+from gnn.ease import EASE, EASELinks, EASERelations
 from gnn.evaluate import evaluate
 from gnn.factors import IALS, Factors, LightGCN, bipartite, pairwise_batches
 from gnn.fit import make_network
@@ -25,6 +25,7 @@ from gnn.neighbours import ItemKNN, RP3beta
 from gnn.network import BOUGHT, Relation, adjacency
 from gnn.network_alone import GraphNetworkAlone
 from gnn.popularity import PersonalFrequency, Popularity, PopularityLastWeeks
+from gnn.similarity import brand_and_category, links_of
 from gnn.task import Task, make_task
 from kg.graph import Graph
 from loaders.errors import InputError
@@ -161,6 +162,20 @@ def test_ease_with_relations_adds_the_cosines_of_idf_weighted_brands_and_categor
     weights = inverse / -np.diag(inverse)
     np.fill_diagonal(weights, 0)
     found = EASERelations(ridge=3.0, brand=0.7, category=0.2).fit(TASK, CONTENT, seed=0)
+    assert found.scores(EVERYBODY) == pytest.approx(X @ weights, abs=1e-5)
+
+
+def test_ease_with_links_adds_who_is_linked_to_the_same_by_dense_algebra() -> None:
+    links = links_of(GRAPH, products=TASK.products)
+    features = {**brand_and_category(GRAPH, products=TASK.products), **links}
+    assert set(links) == set(GRAPH.links) != set()
+    size = X.sum() / X.shape[1]
+    gram = X.T @ X + 3.0 * size * np.eye(X.shape[1])
+    for name, matrix in features.items():
+        gram += {"brand": 0.7, "category": 0.2}.get(name, 0.4) * size * (matrix @ matrix.T).toarray()
+    inverse = np.linalg.inv(gram)
+    weights = np.eye(X.shape[1]) - inverse / np.diag(inverse)
+    found = EASELinks(ridge=3.0, brand=0.7, category=0.2, link=0.4).fit(TASK, CONTENT, seed=0)
     assert found.scores(EVERYBODY) == pytest.approx(X @ weights, abs=1e-5)
 
 

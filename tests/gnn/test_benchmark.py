@@ -9,6 +9,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import time
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 
@@ -413,7 +414,10 @@ def test_fits_at_once_are_those_one_after_the_other(tmp_path: Path) -> None:
             assert [fit.seed for fit in first.fits] == [fit.seed for fit in second.fits]
             # Sums of fewer threads differ in their last digits.
             assert [fit.ndcg for fit in first.fits] == pytest.approx([fit.ndcg for fit in second.fits], abs=1e-3)
-    assert "- fits: 2 at once" in (tmp_path / "at once" / "bench" / "benchmark.md").read_text()
+        assert {fit.at_once for fit in (one.test or one.validation).fits} == {1}
+        assert {fit.at_once for fit in (other.test or other.validation).fits} == {2}
+    assert "| fits | at once |" in (tmp_path / "at once" / "bench" / "benchmark.md").read_text()
+    assert "at once |" not in (tmp_path / "alone" / "bench" / "benchmark.md").read_text()
 
 
 def test_a_process_that_is_ended_ends_the_command_and_what_is_finished_is_kept(tmp_path: Path) -> None:
@@ -424,11 +428,50 @@ def test_a_process_that_is_ended_ends_the_command_and_what_is_finished_is_kept(t
         assert not repeat
         return (Noted(str(notes), "first"), Ended(), Noted(str(notes), "last"))
 
-    with pytest.raises(InputError, match=r"ended from outside, perhaps for want of memory; .* fewer --jobs"):
+    with pytest.raises(InputError, match=r"came to its end, perhaps for want of memory .* fewer --jobs"):
         benchmark(small(tmp_path, jobs=2), models)
     found = benchmark(small(tmp_path, jobs=2, model=("first", "last")), models)
     assert [row.name for row in found.group(TABLE)] == ["first", "last"]
     assert sorted(line.split()[0] for line in notes.read_text().splitlines()) == ["first", "first", "last", "last"]
+
+
+@pytest.mark.parametrize(("sign", "code"), [(signal.SIGINT, 130), (signal.SIGKILL, -signal.SIGKILL)])
+def test_where_the_command_ends_its_processes_do(tmp_path: Path, sign: signal.Signals, code: int) -> None:
+    words = ("--shop", "synthetic", "--parts", "table", "--model", "LightGCN", "--jobs", "2", "--cache", "text")
+    command = subprocess.Popen(
+        [sys.executable, "-m", "gnn.benchmark", *words, "--folder", str(tmp_path / "bench")],
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        stderr=subprocess.PIPE,
+    )
+    children = Path(f"/proc/{command.pid}/task/{command.pid}/children")
+
+    def workers() -> list[int]:
+        """Return the processes that fit, which have begun threads: the pool has two, and one that counts resources."""
+        found = [int(each) for each in children.read_text().split()]
+        return [each for each in found if len(list(Path(f"/proc/{each}/task").iterdir())) > 2]
+
+    until = time.monotonic() + 300
+    while len(begun := workers()) < 2:
+        assert command.poll() is None
+        assert time.monotonic() < until
+        time.sleep(0.1)
+    command.send_signal(sign)
+    _, printed = command.communicate(timeout=60)
+    assert command.returncode == code
+    assert b"Traceback" not in printed
+    until = time.monotonic() + 60
+    while any(is_running(each) for each in begun):
+        assert time.monotonic() < until
+        time.sleep(0.1)
+
+
+def is_running(process: int) -> bool:
+    """Return whether there is such a process that has not ended."""
+    try:
+        return Path(f"/proc/{process}/stat").read_text().rsplit(")", 1)[1].split()[0] != "Z"
+    except FileNotFoundError:
+        return False
 
 
 def test_settings_are_searched_first_where_a_budget_is_given(tmp_path: Path) -> None:

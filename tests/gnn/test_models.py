@@ -13,7 +13,7 @@ import torch
 from gnn.baselines import baselines
 from gnn.cartograph import Cartograph
 from gnn.config import NetworkConfig
-from gnn.ease import EASE, EASERelations
+from gnn.ease import EASE, EASELinks, EASERelations
 from gnn.factors import IALS, LightGCN
 from gnn.history import Weighing
 from gnn.model import Content, Model, Range, is_random
@@ -38,6 +38,7 @@ MODELS: tuple[Model, ...] = (
     IALS(factors=8, iterations=3),
     EASE(),
     EASERelations(),
+    EASELinks(),
     LightGCN(dimension=8, epochs=2, batch_purchases=64),
     GraphNetworkAlone(NetworkConfig(kind="linear", dimension=8), epochs=2),
     GraphNetworkAlone(NetworkConfig(kind="sage", dimension=8), epochs=2),
@@ -97,7 +98,7 @@ def test_a_model_is_frozen_settings_and_its_space_names_settings_it_has(model: M
             assert isinstance(own[name], int if place.whole else float)
 
 
-@pytest.mark.parametrize("model", baselines(times_known=True, repeat=True), ids=lambda model: model.name)
+@pytest.mark.parametrize("model", baselines(times_known=True, repeat=True, links=True), ids=lambda model: model.name)
 def test_the_values_a_baseline_starts_with_lie_in_its_space(model: Model) -> None:
     for name, place in model.space.items():
         value = attrgetter(name)(model)
@@ -176,7 +177,11 @@ def test_fitting_leaves_torchs_own_chance_and_the_task_as_they_were(model: Model
 
 
 def test_no_two_baselines_share_a_name_and_each_needs_only_what_there_is() -> None:
-    names = [model.name for model in baselines(times_known=True, repeat=True)]
-    assert len(set(names)) == len(names) == 12
-    fewer = {model.name for model in baselines(times_known=False, repeat=False)}
-    assert set(names) - fewer == {"popularity, last 8 weeks", "personal frequency"}
+    names = [model.name for model in baselines(times_known=True, repeat=True, links=True)]
+    assert len(set(names)) == len(names) == 13
+    fewer = {model.name for model in baselines(times_known=False, repeat=False, links=False)}
+    assert set(names) - fewer == {
+        "popularity, last 8 weeks",
+        "personal frequency",
+        "EASE + brand, category and links",
+    }
