@@ -1,33 +1,51 @@
-"""Prints the table of a finished benchmark as the README shows it: ``python -m benchmarks.readme_table FOLDER``."""
+"""Prints the tables of a finished benchmark as the README shows them: ``python -m benchmarks.readme_table FOLDER``."""
 
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 import tyro
 
 from gnn.benchmark_folder import BenchmarkFolder
 from gnn.comparison import TABLE, ModelRow
-from gnn.measured import MEASURE
+from gnn.evaluate import OURS
+from gnn.measured import MEASURE, Measured
 from gnn.metrics import Mean
+from gnn.slices import BUYER_SLICES
 from loaders.errors import run_command
 
 TAIL = "tail (at most 5 buyers)"
+HEAD = ("NDCG@10", "Recall@10", "HitRate@10", "tail", "validation", "s a fit", "MB", f"{OURS} less it", "p")
 
 
 def main() -> None:
-    """Print the rows of the table, in its order."""
-    found = BenchmarkFolder.open(tyro.cli(tyro.conf.Positional[str], prog="python -m benchmarks.readme_table"))
-    print("| model | NDCG@10 | Recall@10 | HitRate@10 | tail | validation | Cartograph less it | p |")
-    print("|---|---:|---:|---:|---:|---:|---:|---:|")
-    for row in found.benchmark().group(TABLE):
-        print(f"| {' | '.join(cells(row))} |")
+    """Print the rows of the table, and of every other group, in their order; then the slices."""
+    found = BenchmarkFolder.open(
+        tyro.cli(tyro.conf.Positional[str], prog="python -m benchmarks.readme_table", description=__doc__)
+    ).benchmark()
+    for group in found.groups:
+        rows = [row for row in found.rows if row.group == group]
+        print(f"\n{group}:\n")
+        print_table(["model", *HEAD], [cells(row) for row in rows])
+        if group == TABLE:
+            measured = [(row.name, row.test) for row in rows if row.test]
+            print("\nRecall@10 by buyers of what is to be found, NDCG@10 by what the user had bought before:\n")
+            users = list(measured[0][1].by_purchases) if measured else []
+            print_table(["model", *BUYER_SLICES, *users], [[name, *slices(test)] for name, test in measured])
+
+
+def print_table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+    """Print a table in Markdown."""
+    print(f"| {' | '.join(head)} |\n|---|{'---:|' * (len(head) - 1)}")
+    for row in rows:
+        print(f"| {' | '.join(row)} |")
 
 
 def cells(row: ModelRow) -> list[str]:
-    """Return the cells of a row, in percent."""
+    """Return the cells of a row, in percent; seconds and memory are those of a fit."""
     if row.test is None:
-        return [row.name, f"left out: {row.left_out}", *[""] * 6]
+        return [row.name, f"left out: {row.left_out}", *[""] * (len(HEAD) - 1)]
     measures, compared = row.test.measures, row.compared
     ends = compared.comparison.interval if compared else None
     return [
@@ -37,11 +55,18 @@ def cells(row: ModelRow) -> list[str]:
         percent(measures["HitRate@10"]),
         percent(row.test.by_buyers[TAIL]),
         percent(row.validation.measures[MEASURE]) if row.validation else "-",
+        f"{row.test.seconds:.1f}",
+        f"{row.test.memory_mb:,.0f}",
         f"{100 * compared.comparison.difference:+.2f} ({100 * ends.low:+.2f} to {100 * ends.high:+.2f})"
         if compared and ends
         else "-",
         "-" if compared is None or math.isnan(compared.p_holm) else f"{compared.p_holm:.4f}",
     ]
+
+
+def slices(test: Measured) -> list[str]:
+    """Return the cells of a row by buyers of the product, then by purchases of the user."""
+    return [percent(each) for each in (*(test.by_buyers[name] for name in BUYER_SLICES), *test.by_purchases.values())]
 
 
 def percent(mean: Mean) -> str:
