@@ -14,6 +14,7 @@ from dataclasses import dataclass, replace
 
 import torch
 from threadpoolctl import threadpool_limits
+from tqdm import tqdm
 
 from gnn.cost import Cost
 from gnn.measured import Lists, fit_costed, measure_lists
@@ -39,7 +40,8 @@ class Fits:
         if self.pool is None:
             return [self._measured(model, task, seed) for task, seed in asked]
         place = {id(task): number for number, task in enumerate(self.tasks)}
-        begun = [self.pool.submit(_measured_here, model, place[id(task)], seed) for task, seed in asked]
+        with _without_interrupt():
+            begun = [self.pool.submit(_measured_here, model, place[id(task)], seed) for task, seed in asked]
         # All, also where one cannot be fitted: the others would go on beside the next model.
         wait(begun)
         return [each.result() for each in begun]
@@ -80,14 +82,27 @@ def fits_of(tasks: tuple[Task, ...], content: Content, *, jobs: int) -> Iterator
         pool.shutdown(cancel_futures=True)
 
 
+@contextmanager
+def _without_interrupt() -> Iterator[None]:
+    """Let Ctrl-C wait for the end of the block, in which processes are begun: one that is half begun is not known yet.
+
+    They begin with it blocked too: it reaches all processes of a terminal, and that of the command ends the others.
+    """
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
 _held: list[Fits] = []
 """One, in a process of the pool; none in others."""
 
 
 def _hold(held: Fits, threads: int) -> None:
-    # Ctrl-C reaches all processes of a terminal: that of the command alone ends the others.
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
     threading.Thread(target=_end_with_parent, daemon=True).start()
+    # By itself tqdm takes a lock of the system's, which is left over where this process is ended.
+    tqdm.set_lock(threading.RLock())
     give_back_freed_memory()
     torch.set_num_threads(threads)
     threadpool_limits(threads)

@@ -86,7 +86,8 @@ def test_all_pairs_split_into_the_trained_forms_cosines(bought: sparse.csr_array
     for source in range(num_products):
         for target in range(num_products):
             split = parts.split(source, target, share=0.3)
-            assert split.cosine == pytest.approx(cosines[source, target], abs=1e-5)
+            # The trained form is of 32 bits, the split of 64: where parts cancel out, the former has few digits left.
+            assert split.cosine == pytest.approx(cosines[source, target], abs=1e-4)
             assert split.scaled == (split.cosine >= LEAST_COSINE)
             assert split.total == (0.3 if split.scaled else split.cosine)
             for side in (split.spoke, split.answered):
