@@ -1,18 +1,16 @@
-"""Prints the tables of a finished benchmark as the README shows them: ``python -m benchmarks.readme_table FOLDER``."""
+"""Prints the table of a finished benchmark as the README shows it: ``python -m benchmarks.readme_table FOLDER``."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 
 import tyro
 
 from gnn.benchmark_folder import BenchmarkFolder
 from gnn.comparison import TABLE, ModelRow
 from gnn.evaluate import OURS
-from gnn.measured import MEASURE, Measured
+from gnn.measured import MEASURE
 from gnn.metrics import Mean
-from gnn.slices import BUYER_SLICES
 from loaders.errors import run_command
 
 TAIL = "tail (at most 5 buyers)"
@@ -20,26 +18,11 @@ HEAD = ("NDCG@10", "Recall@10", "HitRate@10", "tail", "validation", "s a fit", "
 
 
 def main() -> None:
-    """Print the rows of the table, and of every other group, in their order; then the slices."""
-    found = BenchmarkFolder.open(
-        tyro.cli(tyro.conf.Positional[str], prog="python -m benchmarks.readme_table", description=__doc__)
-    ).benchmark()
-    for group in found.groups:
-        rows = [row for row in found.rows if row.group == group]
-        print(f"\n{group}:\n")
-        print_table(["model", *HEAD], [cells(row) for row in rows])
-        if group == TABLE:
-            measured = [(row.name, row.test) for row in rows if row.test]
-            print("\nRecall@10 by buyers of what is to be found, NDCG@10 by what the user had bought before:\n")
-            users = list(measured[0][1].by_purchases) if measured else []
-            print_table(["model", *BUYER_SLICES, *users], [[name, *slices(test)] for name, test in measured])
-
-
-def print_table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
-    """Print a table in Markdown."""
-    print(f"| {' | '.join(head)} |\n|---|{'---:|' * (len(head) - 1)}")
-    for row in rows:
-        print(f"| {' | '.join(row)} |")
+    """Print the rows of the table, in its order."""
+    found = BenchmarkFolder.open(tyro.cli(tyro.conf.Positional[str], prog="python -m benchmarks.readme_table"))
+    print(f"| model | {' | '.join(HEAD)} |\n|---|{'---:|' * len(HEAD)}")
+    for row in found.benchmark().group(TABLE):
+        print(f"| {' | '.join(cells(row))} |")
 
 
 def cells(row: ModelRow) -> list[str]:
@@ -62,11 +45,6 @@ def cells(row: ModelRow) -> list[str]:
         else "-",
         "-" if compared is None or math.isnan(compared.p_holm) else f"{compared.p_holm:.4f}",
     ]
-
-
-def slices(test: Measured) -> list[str]:
-    """Return the cells of a row by buyers of the product, then by purchases of the user."""
-    return [percent(each) for each in (*(test.by_buyers[name] for name in BUYER_SLICES), *test.by_purchases.values())]
 
 
 def percent(mean: Mean) -> str:

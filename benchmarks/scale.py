@@ -2,8 +2,7 @@
 
 ``python -m benchmarks.scale --sizes 1 5 20``: millions of purchases, a twentieth as many users, a hundredth as many
 products. The closed form has the same settings and support everywhere, so that no size is searched longer or solved in
-another way. An epoch has as many steps everywhere: the neighbourhoods of a few users reach all of a small shop, and
-each its own part of a large one, so that steps of as many users would cost the more the larger the shop is.
+another way.
 """
 
 from __future__ import annotations
@@ -41,9 +40,6 @@ class ScaleConfig:
 
     train: tuple[str, ...] = ("--networks", "never", "--k", "10")
     """Arguments of gnn.train, which writes that many recommendations a user to the graph too."""
-
-    batch_users: int = 2048
-    """Users in a step of the smallest shop's sampled epoch; of a larger one as many times more as it is larger."""
 
     k: int = 100
     """Products of each user in the export."""
@@ -97,14 +93,7 @@ def run_line(config: ScaleConfig, *, millions: float) -> list[Step]:
             f"{folder}/tuned",
             *config.train,
         ),
-        _measured(
-            "one epoch with the sampler",
-            "benchmarks.sampled_training",
-            "--store",
-            store,
-            "--batch-users",
-            str(round(config.batch_users * millions / min(config.sizes))),
-        ),
+        _measured("one epoch with the sampler", "benchmarks.sampled_training", "--store", store),
         _measured("export", "gnn.export", *run, "--k", str(config.k), "--out", f"{folder}/export", "--no-to-graph"),
     ]
 

@@ -89,7 +89,7 @@ class EASERelations:
 
 @dataclass(frozen=True)
 class EASELinks(EASERelations):
-    """The same, with who is linked to the same products too, by every link of the shop."""
+    """EASE whose Gram matrix has who shares a brand, categories, and the products that links of the shop lead to."""
 
     link: float = 0.3
     """Weight of each link's similarity (its diagonal is 1) in mean diagonals of XᵀX."""
