@@ -30,9 +30,14 @@ BUFFER_BYTES = int(os.environ.get("LADYBUG_BUFFER_MB", "2048")) << 20
 CELLS_PER_COPY = 40_000_000
 # A million rows of RELATED.
 CELLS_PER_TYPING = 12_000_000
+# Five million of them: what they need of the buffer, see above. Each end of a transaction costs a second or two.
+CELLS_PER_TRANSACTION = 60_000_000
 LARGE_ROWS = 100_000
-# Whose purchases are read together.
+# Ends the name of a table that is being written; no link of a shop has a space.
+BESIDE = " being written"
+# Sources whose purchases, or results of a run (up to 200 of each), are read together.
 USERS_AT_ONCE = 100_000
+SOURCES_AT_ONCE = 10_000
 
 TYPES = {"String": "STRING", "Int64": "INT64", "Float64": "DOUBLE", "Boolean": "BOOL"}
 
@@ -107,7 +112,7 @@ class LadybugStore:
         layout = layout if purchases else layout.without_purchases()
         nodes = nodes_in_order({label: self._nodes(label, properties) for label, properties in layout.nodes.items()})
         edges = {"BOUGHT": schema.no_edges("BOUGHT")} | {
-            each: self._purchases(nodes["User"]["id"]) if each == "BOUGHT" else self._edges(each)
+            each: self._in_parts(each, at_once=USERS_AT_ONCE) if each == "BOUGHT" else self._edges(each)
             for each in layout.relations
         }
         return GraphTables(
@@ -133,37 +138,48 @@ class LadybugStore:
         return int(self._read("MATCH (:User)-[b:BOUGHT]->(:Product) RETURN max(b.at) AS at")["at"][0] or 0)
 
     def write_results(self, relation: str, edges: pl.DataFrame, *, run: RunRecord) -> None:
-        """Write the edges of ``run`` anew and keep those of other runs, in one transaction.
+        """Write the edges of ``run`` anew and keep those of other runs: all of them take the old ones' place at once.
 
         Deleting edges one by one took 57 s for 2 million; making the table anew with the edges of all runs takes 5 s.
+        It is made beside the old one, some rows at a time: what is in one transaction has to fit in the buffer.
         """
         self._required_layout()
         properties = schema.edge_properties(relation)
         columns = (*schema.key_columns(relation), *properties)
-        others = self._edges(relation, "WHERE e.run <> $run", {"run": run.name})
+        others = self._in_parts(relation, "AND e.run <> $run", {"run": run.name})
         # Rows in the order of their source are copied twice as fast. Usually they are in it; another copy of millions
         # of edges costs hundreds of megabytes, so only some are given their types at a time.
         own = edges if edges["source"].is_sorted() else edges.sort("source")
         declared = ", ".join(f"{name} {TYPES[kind.__name__]}" for name, kind in properties.items())
         source = schema.endpoints(relation)[0]
         ends = ", ".join(f"FROM {source} TO {target}" for target in schema.targets(relation))
-        with self._transaction():
-            self._run(f"DROP TABLE {relation}")
-            self._run(f"CREATE REL TABLE {relation}({ends}, {declared})")
-            for part in own.iter_slices(CELLS_PER_TYPING // len(columns)):
-                typed = part.with_columns(pl.lit(run.name).alias("run")).cast(properties)  # type: ignore[arg-type]
-                self._copy_edges(relation, typed.select(columns))
-            self._copy_edges(relation, others)
-            self._run("MATCH (r:Run {id: $id}) DELETE r", {"id": run.name})
-            self._copy("Run", _run_frame(run))
+        beside = relation + BESIDE
+        # What a process that was killed has left.
+        self._run(f"DROP TABLE IF EXISTS `{beside}`")
+        try:
+            self._run(f"CREATE REL TABLE `{beside}`({ends}, {declared})")
+            for frame, name in ((own, pl.lit(run.name)), (others, pl.col("run"))):
+                for some in frame.iter_slices(CELLS_PER_TRANSACTION // len(columns)):
+                    with self._transaction():
+                        for part in some.iter_slices(CELLS_PER_TYPING // len(columns)):
+                            typed = part.with_columns(run=name).cast(properties)  # type: ignore[arg-type]
+                            self._copy_edges(relation, typed.select(columns), table=beside)
+            with self._transaction():
+                self._run(f"DROP TABLE {relation}")
+                self._run(f"ALTER TABLE `{beside}` RENAME TO {relation}")
+                self._run("MATCH (r:Run {id: $id}) DELETE r", {"id": run.name})
+                self._copy("Run", _run_frame(run))
+        except BaseException:
+            with suppress(InputError):
+                self._run(f"DROP TABLE IF EXISTS `{beside}`")
+            raise
 
     def read_results(self, relation: str, run: str, *, sources: pl.Series | None = None) -> pl.DataFrame:
         """Return the edges that ``run`` wrote."""
         self._required_layout()
         if sources is None:
-            edges = self._edges(relation, "WHERE e.run = $run", {"run": run})
-        else:
-            edges = self._edges_from(sources, relation, "AND e.run = $run", {"run": run})
+            return self._in_parts(relation, "AND e.run = $run", {"run": run}).drop("run")
+        edges = self._edges_from(sources, relation, "AND e.run = $run", {"run": run})
         return edges.drop("run").sort(*schema.key_columns(relation))
 
     def run_record(self, name: str | None = None) -> RunRecord | None:
@@ -237,7 +253,7 @@ class LadybugStore:
         known = {label: frame["id"].implode() for label, frame in tables.nodes.items()}
         kept = {}
         for relation in schema.RESULTS:
-            edges = self._edges(relation).filter(pl.col("source").is_in(known[schema.endpoints(relation)[0]]))
+            edges = self._in_parts(relation).filter(pl.col("source").is_in(known[schema.endpoints(relation)[0]]))
             parts = schema.of_kinds(relation, edges)
             still = {label: part.filter(pl.col("target").is_in(known[label])) for label, part in parts.items()}
             kept[relation] = schema.with_kinds(relation, still).sort("source")
@@ -250,17 +266,29 @@ class LadybugStore:
         rows = self._read(f"MATCH (n:{label}) RETURN {columns}")
         return rows.select(pl.col(name).cast(_polars_type(kind)) for name, kind in properties.items())
 
-    def _purchases(self, users: pl.Series) -> pl.DataFrame:
-        """Return the purchases of all ``users`` (ids, sorted), in order.
+    def _in_parts(
+        self,
+        relation: str,
+        condition: str = "",
+        parameters: Mapping[str, Any] | None = None,
+        *,
+        at_once: int = SOURCES_AT_ONCE,
+    ) -> pl.DataFrame:
+        """Return all edges that meet the ``condition``, sorted by source, target, kind and, of purchases, moment.
 
-        Some users at a time: an answer of the database takes three times the memory of the rows it becomes.
+        Those of some sources at a time: an answer of the database has to fit in the buffer and takes three times the
+        memory of the rows that it becomes.
         """
-        parts = [schema.no_edges("BOUGHT")]
-        for start in range(0, len(users), USERS_AT_ONCE):
-            some = users.slice(start, USERS_AT_ONCE)
-            ends = {"first": some[0], "last": some[-1]}
-            part = self._edges("BOUGHT", "WHERE s.id >= $first AND s.id <= $last", ends)
-            parts.append(part.sort(pl.all()))
+        sources = self._read(f"MATCH (n:{schema.endpoints(relation)[0]}) RETURN n.id AS id")["id"].sort()
+        properties = schema.edge_properties(relation)
+        order = [*schema.key_columns(relation), *(name for name in ("at",) if name in properties)]
+        parts = []
+        # Once where there is no source too: its answer has the columns.
+        for start in range(0, max(len(sources), 1), at_once):
+            some = sources.slice(start, at_once)
+            where = f"WHERE s.id >= $first AND s.id <= $last {condition}"
+            ends = {"first": some.first() or "", "last": some.last() or ""}
+            parts.append(self._edges(relation, where, {**ends, **(parameters or {})}).sort(order))
         return pl.concat(parts)
 
     def _edges_from(
@@ -303,12 +331,12 @@ class LadybugStore:
             found[target] = rows.select(pl.col(name).cast(kind) for name, kind in kinds.items())
         return schema.with_kinds(relation, found)
 
-    def _copy_edges(self, relation: str, frame: pl.DataFrame) -> None:
+    def _copy_edges(self, relation: str, frame: pl.DataFrame, *, table: str | None = None) -> None:
         parts = schema.of_kinds(relation, frame)
         for target, part in parts.items():
             # Which of the pairs of labels is meant has to be said where there are several.
             pair = f" (from='{schema.endpoints(relation)[0]}', to='{target}')" if len(parts) > 1 else ""
-            self._copy(relation, part, options=pair)
+            self._copy(table or relation, part, options=pair)
 
     def _copy(self, table: str, frame: pl.DataFrame, *, options: str = "") -> None:
         is_node = table in {*schema.NODES, "Graph", "Run"}

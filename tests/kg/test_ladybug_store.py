@@ -8,30 +8,36 @@ import sys
 from functools import partial
 from pathlib import Path
 
+import numpy as np
+import polars as pl
 import pytest
 from polars.testing import assert_frame_equal
 
+from kg import ladybug_store
 from kg.build import graph_tables
-from kg.ladybug_store import LadybugStore
+from kg.ladybug_store import BESIDE, LadybugStore
 from kg.load import load_graph
 from kg.schema import VERSION
 from kg.store import open_store
 from loaders.errors import InputError
-from tests.kg.small_shop import FIRST_RUN, PURCHASES, RELATED, small_shop
+from loaders.tables import check_shop
+from tests.kg.small_shop import FIRST_RUN, PURCHASES, RELATED, run_record, small_shop
 
 ROOT = Path(__file__).parents[2]
 
-# Kills its own process the moment the store is about to copy into the table that is named, or to end a transaction.
+# Kills its own process the moment the store is about to copy into the table that is named, or to end the transaction in
+# which the new results take the old ones' place.
 CRASH = """
 import os, signal, sys
+from kg import ladybug_store
 from kg.build import graph_tables
-from kg.ladybug_store import LadybugStore
+from kg.ladybug_store import BESIDE, LadybugStore
 from kg.store import open_store
 from tests.kg.small_shop import FIRST_RUN, PURCHASES, RELATED, run_record, small_shop
 
 address, what, where = sys.argv[1:]
 store = open_store(address)
-copy, run = LadybugStore._copy, LadybugStore._run
+copy, run, said = LadybugStore._copy, LadybugStore._run, []
 
 def deadly_copy(self, table, frame, **options):
     if table == where:
@@ -39,7 +45,8 @@ def deadly_copy(self, table, frame, **options):
     copy(self, table, frame, **options)
 
 def deadly_run(self, text, parameters=None):
-    if text == where:
+    said.append(text)
+    if text == where and any("RENAME" in each for each in said):
         os.kill(os.getpid(), signal.SIGKILL)
     run(self, text, parameters)
 
@@ -65,7 +72,13 @@ def path_of(address: str) -> Path:
 
 @pytest.mark.parametrize(
     ("what", "where"),
-    [("graph", "BOUGHT"), ("graph", "Graph"), ("results", "RELATED"), ("results", "Run"), ("results", "COMMIT")],
+    [
+        ("graph", "BOUGHT"),
+        ("graph", "Graph"),
+        ("results", f"RELATED{BESIDE}"),
+        ("results", "Run"),
+        ("results", "COMMIT"),
+    ],
 )
 def test_a_killed_writer_leaves_the_old_graph_whole(address: str, what: str, where: str) -> None:
     ended = subprocess.run(
@@ -188,3 +201,29 @@ def test_a_graph_that_cannot_be_copied_leaves_the_old_one_open(address: str) -> 
         with pytest.raises(InputError, match="nobody"):
             store.replace_graph(broken)
         assert store.read_graph().fingerprint() == tables.fingerprint()
+
+
+def test_results_may_need_more_memory_than_the_database_has(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    count = 400
+    many = pl.DataFrame({"product_id": [f"p{number:03d}" for number in range(count)]})
+    shop = check_shop("many", products=many, purchases=many.head(1).with_columns(user_id=pl.lit("ann")))
+    numbers = np.random.default_rng(0).random((count * count, 8))
+    ends = {"source": np.repeat(many["product_id"], count), "target": np.tile(many["product_id"], count)}
+    edges = pl.DataFrame(ends).with_columns(
+        **{name: pl.Series(values) for name, values in zip(RELATED.columns[2:10], numbers.T, strict=True)},
+        near=pl.lit(1.0),
+    )
+    # In one transaction the 160,000 edges, 28 MB in the file, need more than 48 MB.
+    with monkeypatch.context() as small:
+        small.setattr(ladybug_store, "BUFFER_BYTES", 40 << 20)
+        small.setattr(ladybug_store, "CELLS_PER_TRANSACTION", 600_000)
+        small.setattr(ladybug_store, "CELLS_PER_TYPING", 300_000)
+        with LadybugStore(tmp_path / "many.lbug") as store:
+            store.replace_graph(graph_tables(shop))
+            store.write_results("RELATED", edges, run=FIRST_RUN)
+    monkeypatch.setattr(ladybug_store, "SOURCES_AT_ONCE", 150)
+    with LadybugStore(tmp_path / "many.lbug") as store:
+        assert_frame_equal(store.read_results("RELATED", FIRST_RUN.name), edges, check_exact=True)
+        # Those of another run, which are kept, are read in parts too.
+        store.write_results("RELATED", edges.head(1), run=run_record("second"))
+        assert_frame_equal(store.read_results("RELATED", FIRST_RUN.name), edges, check_exact=True)
