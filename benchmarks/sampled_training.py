@@ -77,7 +77,7 @@ def sampled_training(config: SampledTraining) -> str:
         steps = SampledSteps.over(data, history, config=settings, batch_users=config.batch_users)
         training = Training(
             network,
-            [torch.optim.AdamW(network.parameters(), lr=settings.learning_rate, weight_decay=0.0)],
+            [torch.optim.AdamW(network.parameters(), lr=settings.learning_rate, weight_decay=0.0, fused=True)],
             rng=np.random.default_rng(config.seed),
             dropout=network.rng,
             checkpoint=Checkpoint("sampled training"),

@@ -125,8 +125,8 @@ class TypedEdges:
 
     edges: Edges
     edge_types: tuple[EdgeType, ...]
-    labels: tuple[str, ...]
-    """Of the targets."""
+    targets: dict[str, int]
+    """Label of the targets → how many there are, the first nodes of their type."""
 
     @classmethod
     def of(cls, incoming: Mapping[EdgeType, Tensor]) -> TypedEdges:
@@ -141,7 +141,7 @@ class TypedEdges:
         target, source = torch.cat(pairs, dim=1)
         num_sources = sum(matrix.shape[1] for matrix in incoming.values())
         edges = Edges.of(target, source, num_targets=sum(sizes.values()), num_sources=num_sources)
-        return cls(edges, tuple(incoming), tuple(sizes))
+        return cls(edges, tuple(incoming), sizes)
 
 
 def _offsets(sizes: Iterable[int]) -> list[int]:
@@ -174,16 +174,19 @@ class SparseHGTConv(HGTConv):  # type: ignore[misc]
             for each in edges.edge_types
         ]
         values = [self._turned(self.v_rel.weight, own[each[0]][2], each) for each in edges.edge_types]
-        queries = torch.cat([own[label][1] for label in edges.labels])
+        queries = torch.cat([own[label][1][:count] for label, count in edges.targets.items()])
         # At least in 32 bits: on a CPU torch has no sparse product in 16.
         exact = torch.promote_types(queries.dtype, torch.float32)
         with torch.autocast(queries.device.type, enabled=False):
             sent, told = torch.cat(keys).to(exact), torch.cat(values).to(exact)
             attended = _attended(queries.to(exact), sent, told, edges.edges).flatten(1)
-        parts = torch.split(attended, [len(x_dict[label]) for label in edges.labels])
-        turned = self.out_lin({label: gelu(part) for label, part in zip(edges.labels, parts, strict=True)})
-        kept = {label: self.skip[label].sigmoid() for label in edges.labels}
-        return {label: kept[label] * turned[label] + (1 - kept[label]) * x_dict[label] for label in edges.labels}
+        parts = torch.split(attended, list(edges.targets.values()))
+        turned = self.out_lin({label: gelu(part) for label, part in zip(edges.targets, parts, strict=True)})
+        kept = {label: self.skip[label].sigmoid() for label in edges.targets}
+        return {
+            label: kept[label] * turned[label] + (1 - kept[label]) * x_dict[label][:count]
+            for label, count in edges.targets.items()
+        }
 
     def _turned(
         self, matrices: Float[Tensor, "matrices d d"], vectors: Float[Tensor, "nodes heads d"], edge_type: EdgeType

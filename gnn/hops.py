@@ -14,6 +14,10 @@ from torch_geometric.sampler import HeteroSamplerOutput
 from gnn.csr import CompressedEdges, CompressedGraph, EdgeType
 from gnn.draws import drawn_places, first_not_below
 
+LARGEST_TABLE = 2
+"""Nodes of a graph, for each that a batch has, up to which a table of all is quicker than a search among the batch's: 9
+of 31 ms for 800,000 among 1 million, 2.4 of 2.2 for 125,000."""
+
 
 def sample_by_numpy(
     graph: CompressedGraph,
@@ -78,21 +82,26 @@ class _Nodes:
         self, node: Int[np.ndarray, " edges"], tree: Int[np.ndarray, " edges"], *, num_nodes: int
     ) -> tuple[_Nodes, Int[np.ndarray, " edges"]]:
         """Return the nodes with those that were found now, each once, and at which place each found one is."""
-        own = self.tree * num_nodes + self.node
-        both = torch.from_numpy(np.concatenate([own, tree * num_nodes + node]))
-        values, code = (part.numpy() for part in torch.unique(both, return_inverse=True))
+        both = np.concatenate([self.tree * num_nodes + self.node, tree * num_nodes + node])
+        count = len(self.node)
+        if self.tree.any() or tree.any() or num_nodes > LARGEST_TABLE * len(both):
+            values, code = (part.numpy() for part in torch.unique(torch.from_numpy(both), return_inverse=True))
+        else:
+            values, code = np.arange(num_nodes), both
+        is_there = np.zeros(len(values), dtype=bool)
+        is_there[code] = True
         place = np.full(len(values), -1)
         # From the last to the first: of a seed that is given twice, the first is what edges lead from.
-        place[code[: len(own)][::-1]] = np.arange(len(own))[::-1]
-        new = np.flatnonzero(place < 0)
-        place[new] = len(own) + np.arange(len(new))
+        place[code[:count][::-1]] = np.arange(count)[::-1]
+        new = np.flatnonzero(is_there & (place < 0))
+        place[new] = count + np.arange(len(new))
         new_tree, new_node = np.divmod(values[new], max(num_nodes, 1))
         nodes = _Nodes(
             np.concatenate([self.node, new_node]),
             np.concatenate([self.tree, new_tree]),
             (*self.per_hop, len(new)),
         )
-        return nodes, place[code[len(own) :]]
+        return nodes, place[code[count:]]
 
 
 @dataclass(frozen=True)

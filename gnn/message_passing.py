@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property, partial
 from math import gcd
@@ -13,7 +13,6 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 from torch.nn.functional import normalize
 from torch_geometric.data import HeteroData
-from torch_geometric.nn import HeteroConv, SAGEConv
 from torch_geometric.utils import to_edge_index
 
 from gnn.attention import SparseHGTConv, TypedEdges
@@ -28,6 +27,7 @@ from gnn.network import (
     adjacency,
     as_tensor,
 )
+from gnn.sage import SparseSAGEConv
 
 REVERSED = ("product", "rev_bought", "user")
 HEADS = 4
@@ -75,29 +75,47 @@ class MessagePassingNetwork(ProductNetwork):
         # PyG's layers draw from torch's global state: it is put back as it was.
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
-            self.convolutions = nn.ModuleList(_convolution(data, kind, dimension) for _ in range(layers))
+            self.convolutions = nn.ModuleList(
+                _convolution(kind, dimension, self.edge_types, self.num_nodes) for _ in range(layers)
+            )
 
     def forward(
         self, bought: Relation
     ) -> tuple[Float[Tensor, "products dimension"], Float[Tensor, "products dimension"]]:
         """Return the queries, and the keys at unit length, with these purchases (users × products) as edges."""
-        found = {**self._fixed.but_purchases, BOUGHT: self._weighed(bought.backward)}
-        found[REVERSED] = self._weighed(bought.forward)
-        x_dict = {label: vector.expand(self.num_nodes[label], -1) for label, vector in self.types.items()}
-        x_dict["product"] = self.start()
-        return self._propagated(x_dict, found)
+        purchases = {BOUGHT: self._weighed(bought.backward), REVERSED: self._weighed(bought.forward)}
+        every = {**self._fixed.but_purchases, **purchases}
+        found = {edge_type: every[edge_type] for edge_type in self.edge_types}
+        # Of the last layer only the products are asked for.
+        outer = {edge_type: matrix for edge_type, matrix in found.items() if edge_type[2] == "product"}
+        edges = [*[self._edges(found)] * (self.layers - 1), self._edges(outer)]
+        return self._propagated({**self._alike(self.num_nodes), "product": self.start()}, edges)
 
     def of_batch(
         self, batch: HeteroData
     ) -> tuple[Float[Tensor, "products dimension"], Float[Tensor, "products dimension"]]:
-        """Return the queries and keys of a sampled batch's products, in its order.
+        """Return the queries and keys of a sampled batch's seeds, which are products, in its order.
 
-        ``batch`` comes from a loader over :func:`gnn.mini_batches.node_batches`. Of its seeds they are those of
-        :meth:`forward` where it has all neighbours (-1) of as many hops as there are layers, else an estimate of them;
-        of its other products they lack neighbours.
+        ``batch`` comes from a loader over :func:`gnn.mini_batches.node_batches`. Where it has all neighbours (-1) of as
+        many hops as there are layers they are those of :meth:`forward`, else an estimate of them. A layer is computed
+        for the nodes alone that the next one reads. Of a batch that does not say at which hop a node was found
+        (``num_sampled_nodes``) it is all products: those with too few hops around them lack neighbours.
         """
-        found = {each: self._weighed(_incoming(batch, each)) for each in self.edge_types}
-        return self._propagated(self.start_of(batch), found)
+        reached = [_reached(batch, self.num_nodes, hops=self.layers - number) for number in range(self.layers + 1)]
+        incoming = {each: self._weighed(_incoming(batch, each)) for each in self.edge_types}
+        last = self.layers - 1
+        edges = [
+            self._edges(
+                {
+                    each: _corner(matrix, rows=reached[number + 1][each[2]], columns=reached[number][each[0]])
+                    for each, matrix in incoming.items()
+                    if number < last or each[2] == "product"
+                }
+            )
+            for number in range(self.layers)
+        ]
+        products = batch["product"].n_id[: reached[0]["product"]]
+        return self._propagated({**self._alike(reached[0]), "product": self.start(products)}, edges)
 
     @property
     def layers(self) -> int:
@@ -105,10 +123,9 @@ class MessagePassingNetwork(ProductNetwork):
         return len(self.convolutions)
 
     def start_of(self, batch: HeteroData) -> dict[str, Float[Tensor, "nodes dimension"]]:
-        """Return the vectors of a batch's nodes (``n_id``, by type) before any layer."""
-        x_dict = {label: vector.expand(batch[label].num_nodes, -1) for label, vector in self.types.items()}
-        x_dict["product"] = self.start(batch["product"].n_id)
-        return x_dict
+        """Return the vectors of a batch's nodes (``n_id``, by type) before any layer; one for all that are alike."""
+        counts = {label: batch[label].num_nodes for label in self.types}
+        return {**self._alike(counts), "product": self.start(batch["product"].n_id)}
 
     def layer(
         self, number: int, label: str, x_dict: dict[str, Tensor], batch: HeteroData
@@ -125,16 +142,19 @@ class MessagePassingNetwork(ProductNetwork):
             query, key = x @ self.turn, x @ self.key_turn
         return query.float(), normalize(key.float(), dim=1)
 
+    def _alike(self, counts: Mapping[str, int]) -> dict[str, Tensor]:
+        """Return the vectors before any layer of nodes that only have a type; GraphSAGE needs but one of each."""
+        if self.kind == "sage":
+            return {label: vector[None] for label, vector in self.types.items()}
+        return {label: vector.expand(counts[label], -1) for label, vector in self.types.items()}
+
     def _propagated(
-        self, x_dict: dict[str, Tensor], found: dict[tuple[str, str, str], Tensor]
+        self, x_dict: dict[str, Tensor], edges: Sequence[dict[EdgeType, Tensor] | TypedEdges]
     ) -> tuple[Float[Tensor, "products dimension"], Float[Tensor, "products dimension"]]:
-        inner = {each: found[each] for each in self.edge_types}
-        # Of the last layer only the products are asked for.
-        outer = {each: found[each] for each in self.edge_types if each[2] == "product"}
-        edges = [*[self._edges(inner)] * (self.layers - 1), self._edges(outer)]
+        """Return the queries and keys that the layers make, each over its edges."""
         with self.reduced():
-            for number in range(self.layers):
-                x_dict = self.recomputed(partial(self._layer, number, x_dict, edges[number]))
+            for number, each in enumerate(edges):
+                x_dict = self.recomputed(partial(self._layer, number, x_dict, each))
         return self.turned(x_dict["product"])
 
     def _edges(self, incoming: dict[EdgeType, Tensor]) -> dict[EdgeType, Tensor] | TypedEdges:
@@ -178,24 +198,14 @@ def edge_pairs(data: HeteroData) -> dict[tuple[str, str, str], Int[Tensor, "2 ed
     return {each: _pairs(as_tensor(adjacency(data, each).T, cpu)) for each in data.edge_types}
 
 
-def _convolution(data: HeteroData, kind: Literal["sage", "hgt"], dimension: int) -> nn.Module:
+def _convolution(
+    kind: Literal["sage", "hgt"], dimension: int, edge_types: Sequence[EdgeType], num_nodes: Mapping[str, int]
+) -> nn.Module:
     if kind == "hgt":
-        labels = sorted({label for edge_type in data.edge_types for label in edge_type[::2]})
-        layer: nn.Module = SparseHGTConv(dimension, dimension, (labels, data.edge_types), heads=gcd(HEADS, dimension))
+        metadata = (sorted(num_nodes), edge_types)
+        layer: nn.Module = SparseHGTConv(dimension, dimension, metadata, heads=gcd(HEADS, dimension))
         return layer
-    # The sum over a matrix of row means is GraphSAGE's mean, in half the time of PyG's mean over pairs.
-    convolutions = {each: _SumConv(dimension, dimension, aggr="sum") for each in data.edge_types}
-    mean: nn.Module = HeteroConv(convolutions, aggr="mean")
-    return mean
-
-
-class _SumConv(SAGEConv):  # type: ignore[misc]
-    """GraphSAGE whose sums over neighbours are in 32 bits: on a CPU torch has no sparse product in 16."""
-
-    def message_and_aggregate(self, adj_t: Tensor, x: tuple[Tensor, Tensor | None]) -> Tensor:
-        with torch.autocast(x[0].device.type, enabled=False):
-            summed: Tensor = super().message_and_aggregate(adj_t, (x[0].float(), x[1]))
-        return summed
+    return SparseSAGEConv(dimension, edge_types, num_nodes=num_nodes)
 
 
 def _row_means(incoming: Tensor) -> Tensor:
@@ -206,14 +216,34 @@ def _row_means(incoming: Tensor) -> Tensor:
     return torch.sparse_csr_tensor(start, source, values, size=incoming.shape, check_invariants=False)
 
 
-def _incoming(batch: HeteroData, edge_type: tuple[str, str, str]) -> Tensor:
+def _incoming(batch: HeteroData, edge_type: EdgeType) -> Tensor:
     """Return a CSR matrix, targets × sources, with an entry for each edge; one drawn twice has two."""
     source, target = batch[edge_type].edge_index
     size = (batch[edge_type[2]].num_nodes, batch[edge_type[0]].num_nodes)
-    order = target.argsort(stable=True)
+    # Our sampler draws them in this order.
+    if (target.diff() < 0).any():
+        source = source[target.argsort(stable=True)]
     start = torch.cat([target.new_zeros(1), torch.bincount(target, minlength=size[0]).cumsum(0)])
     ones = torch.ones(len(source), device=source.device)
-    return torch.sparse_csr_tensor(start, source[order], ones, size=size, check_invariants=False)
+    return torch.sparse_csr_tensor(start, source, ones, size=size, check_invariants=False)
+
+
+def _reached(batch: HeteroData, labels: Iterable[str], *, hops: int) -> dict[str, int]:
+    """Return how many of the batch's nodes of each type, the first ones, lie within so many hops of a seed."""
+    return {
+        label: sum(batch[label].num_sampled_nodes[: hops + 1])
+        if "num_sampled_nodes" in batch[label]
+        else batch[label].num_nodes
+        for label in labels
+    }
+
+
+def _corner(matrix: Tensor, *, rows: int, columns: int) -> Tensor:
+    """Return the first rows of a CSR matrix, none of whose entries lies beyond these first columns."""
+    start = matrix.crow_indices()[: rows + 1]
+    entries = slice(int(start[-1]))
+    places, values = matrix.col_indices()[entries], matrix.values()[entries]
+    return torch.sparse_csr_tensor(start, places, values, size=(rows, columns), check_invariants=False)
 
 
 def _pairs(incoming: Tensor) -> Int[Tensor, "2 edges"]:

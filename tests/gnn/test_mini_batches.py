@@ -6,6 +6,7 @@ import pytest
 import torch
 from torch_geometric.data import HeteroData
 
+from gnn import hops
 from gnn.csr import CompressedGraph
 from gnn.mini_batches import node_batches
 from gnn.network import BOUGHT, Relation, adjacency
@@ -19,13 +20,13 @@ def shop() -> HeteroData:
     return few_purchases()
 
 
-@pytest.mark.parametrize("disjoint", [False, True])
+@pytest.mark.parametrize(("layers", "disjoint"), [(1, False), (2, False), (2, True), (3, False)])
 @pytest.mark.parametrize("kind", ["sage", "hgt"])
 def test_with_all_neighbours_the_seeds_have_the_vectors_of_the_full_graph(
-    shop: HeteroData, kind: Kind, *, disjoint: bool
+    shop: HeteroData, kind: Kind, layers: int, *, disjoint: bool
 ) -> None:
-    network = network_of(shop, kind)
-    sampler = NeighbourSampler(CompressedGraph.of(shop), [-1, -1], disjoint=disjoint)
+    network = network_of(shop, kind, layers=layers)
+    sampler = NeighbourSampler(CompressedGraph.of(shop), [-1] * layers, disjoint=disjoint)
     seeds = torch.tensor([5, 0, 17, 30, 2, 9, 41, 11, 3, 8])
     with torch.no_grad():
         queries, keys = network(Relation.of(adjacency(shop, BOUGHT), CPU))
@@ -35,6 +36,8 @@ def test_with_all_neighbours_the_seeds_have_the_vectors_of_the_full_graph(
         ]
     assert torch.cat([nodes for _, nodes in found]).equal(seeds)
     for (batch_queries, batch_keys), nodes in found:
+        # What the seeds do not read is not computed.
+        assert len(batch_queries) == len(nodes)
         torch.testing.assert_close(batch_queries[: len(nodes)], queries[nodes], rtol=1e-4, atol=1e-4)
         torch.testing.assert_close(batch_keys[: len(nodes)], keys[nodes], rtol=1e-4, atol=1e-4)
 
@@ -88,3 +91,19 @@ def test_a_graph_of_other_data_is_refused(shop: HeteroData) -> None:
     sampler = NeighbourSampler(CompressedGraph.of(other), [1])
     with pytest.raises(InputError, match=r"the sampler's graph has edges .*; make the graph of this data"):
         node_batches(shop, sampler, seeds=("product", torch.arange(3)), batch_size=3)
+
+
+@pytest.mark.parametrize("counts", [[3, 2], [-1, -1]])
+def test_batches_are_the_same_whichever_way_their_nodes_are_found(
+    shop: HeteroData, counts: list[int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sampler = NeighbourSampler(CompressedGraph.of(shop), counts, engine="numpy")
+    found = []
+    for largest in (0, 1_000_000):
+        monkeypatch.setattr(hops, "LARGEST_TABLE", largest)
+        # A seed that is given twice, too.
+        found.append(next(iter(node_batches(shop, sampler, seeds=("product", torch.tensor([7, 2, 7])), batch_size=3))))
+    for label in shop.node_types:
+        assert torch.equal(found[0][label].n_id, found[1][label].n_id)
+    for edge_type in shop.edge_types:
+        assert torch.equal(found[0][edge_type].edge_index, found[1][edge_type].edge_index)
