@@ -34,15 +34,36 @@ def numbers(place: Path) -> dict[tuple[str, str], float]:
     return {(row.recommender, name): mean.value for row in rows for name, mean in row.measures.items()}
 
 
-def test_two_processes_have_the_loss_curve_and_the_test_numbers_of_one(tmp_path: Path) -> None:
-    train(settings(tmp_path / "one"))
-    (tmp_path / "two").mkdir()
-    done = with_torchrun(*words(tmp_path / "two"))
+@pytest.fixture(scope="module")
+def two(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return the folder of an undisturbed training of two processes."""
+    folder = tmp_path_factory.mktemp("two")
+    done = with_torchrun(*words(folder))
     assert done.returncode == 0, done.stderr
     assert done.stdout.count("\nlearn from the past: ") == 1, "only the first process speaks"
-    one, two = epochs(tmp_path / "one"), epochs(tmp_path / "two")
-    assert [line["stage"] for line in one] == [line["stage"] for line in two]
-    assert [line["loss"] for line in two] == pytest.approx([line["loss"] for line in one], rel=1e-4)
-    assert numbers(tmp_path / "two") == pytest.approx(numbers(tmp_path / "one"), abs=1e-3)
-    assert [file.name for file in (tmp_path / "two" / "runs").iterdir()] == ["synthetic"]
-    assert sorted(file.name for file in (tmp_path / "two").iterdir()) == ["runs", "s.lbug", "text"]
+    return folder
+
+
+def test_two_processes_have_the_loss_curve_and_the_test_numbers_of_one(two: Path, tmp_path: Path) -> None:
+    train(settings(tmp_path))
+    of_one, of_two = epochs(tmp_path), epochs(two)
+    assert [line["stage"] for line in of_one] == [line["stage"] for line in of_two]
+    assert [line["loss"] for line in of_two] == pytest.approx([line["loss"] for line in of_one], rel=1e-4)
+    assert numbers(two) == pytest.approx(numbers(tmp_path), abs=1e-3)
+    assert [file.name for file in (two / "runs").iterdir()] == ["synthetic"]
+    assert sorted(file.name for file in two.iterdir()) == ["runs", "s.lbug", "text"]
+
+
+def test_two_processes_that_were_stopped_go_on_and_end_as_undisturbed_ones(two: Path, tmp_path: Path) -> None:
+    (tmp_path / "text").symlink_to(two / "text")
+    stopped = with_torchrun(*words(tmp_path), "--time-limit", "0.000001")
+    assert stopped.returncode != 0
+    said = "stopped at the time limit, in network on a part, before validation, after pass 0 and 1 batches of the next"
+    assert said in stopped.stderr
+    assert [file.name for file in (tmp_path / "runs").iterdir()] == [".synthetic.checkpoints"]
+    again = with_torchrun(*words(tmp_path))
+    assert again.returncode == 0, again.stderr
+    assert again.stdout.count("goes on from a checkpoint: network on a part, before validation, after pass 0") == 1
+    assert epochs(tmp_path) == epochs(two)
+    assert numbers(tmp_path) == numbers(two)
+    assert [file.name for file in (tmp_path / "runs").iterdir()] == ["synthetic"]
