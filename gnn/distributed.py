@@ -42,9 +42,14 @@ def own_number() -> int:
     return distributed.get_rank() if distributed.is_initialized() else 0
 
 
+def num_processes() -> int:
+    """Return how many processes there are."""
+    return distributed.get_world_size() if distributed.is_initialized() else 1
+
+
 def own_share(rows: Int[np.ndarray, " rows"]) -> Int[np.ndarray, " own"]:
     """Return those of the rows that this process works on; each is some process's."""
-    return rows[own_number() :: distributed.get_world_size()] if distributed.is_initialized() else rows
+    return rows[own_number() :: num_processes()]
 
 
 def sum_over_processes(network: nn.Module, loss: float) -> float:

@@ -12,13 +12,13 @@ import numpy as np
 import torch
 from jaxtyping import Bool, Float, Int
 from scipy import sparse
-from torch import Tensor, distributed
+from torch import Tensor
 from torch_geometric.data import HeteroData
 from tqdm import tqdm
 
 from gnn.checkpoint import Best, Checkpoint, Training
 from gnn.config import NetworkConfig
-from gnn.distributed import own_share
+from gnn.distributed import num_processes, own_share
 from gnn.losses import hidden_product_loss, require_finite
 from gnn.message_passing import MessagePassingNetwork
 from gnn.network import (
@@ -126,8 +126,11 @@ def _sampled_steps(data: HeteroData, history: sparse.csr_array, *, config: Netwo
     """Return the steps over sampled neighbourhoods where the settings ask for them."""
     if not config.num_neighbors:
         return None
-    if distributed.is_initialized():
-        raise InputError("sampled neighbourhoods are learned from in one process; leave out --network.num-neighbors")
+    if num_processes() > 1 and config.table != "float32":
+        raise InputError(
+            f"--network.table {config.table} is for one process and there are {num_processes()}; leave it out, or "
+            "torchrun"
+        )
     return SampledSteps.over(data, history, config=config, batch_users=_batch_users(history, config))
 
 

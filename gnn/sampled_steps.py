@@ -15,6 +15,7 @@ from torch_geometric.data import HeteroData
 
 from gnn.config import NetworkConfig
 from gnn.csr import CompressedGraph
+from gnn.distributed import num_processes, own_number
 from gnn.draws import ALL
 from gnn.layer_wise import layer_wise_vectors
 from gnn.losses import sampled_product_loss
@@ -92,17 +93,23 @@ class SampledSteps:
 
         A part has some of the users, their share of the mean over all that is hidden, and a neighbourhood of its own:
         with all neighbours and no dropout the sum is the loss of the step in one, else another estimate of the same.
+        Of several processes each has so many parts, and the sum is over all of them.
         """
+        parts *= num_processes()
         own = cast(sparse.csr_array, self.history[batch.users])
         user = np.repeat(np.arange(len(batch.users)), np.diff(own.indptr))
         away = (batch.users[user[batch.hidden]], own.indices[batch.hidden])
         roots = np.sqrt(np.bincount(user[batch.hidden], minlength=len(batch.users)))
-        for part in range(parts):
+        for part in range(own_number(), parts, num_processes()):
+            # By the step and not by what was drawn before, which differs between processes.
+            network.rng.manual_seed((batch.seed + part) % 2**63)
             share = roots[part::parts].sum()
             if share:
                 hidden = batch.hidden[user % parts == part]
                 smaller = replace(batch, users=batch.users[part::parts], hidden=hidden)
                 yield self._loss(network, smaller, away) * float(share / roots.sum())
+        # What rounds the tables after it has to be the same in all processes too.
+        network.rng.manual_seed((batch.seed + parts) % 2**63)
 
     def _loss(
         self,

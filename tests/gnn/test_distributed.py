@@ -67,3 +67,23 @@ def test_two_processes_that_were_stopped_go_on_and_end_as_undisturbed_ones(two: 
     assert epochs(tmp_path) == epochs(two)
     assert numbers(tmp_path) == numbers(two)
     assert [file.name for file in (tmp_path / "runs").iterdir()] == ["synthetic"]
+
+
+def test_two_processes_learn_from_sampled_neighbourhoods_what_one_does(two: Path, tmp_path: Path) -> None:
+    # All neighbours and no dropout: else the parts of a step are other estimates of the same.
+    own = ("--network.kind", "sage", "--network.num-neighbors", "-1", "-1", "--network.identity-dropout", "0")
+    for name in ("one", "two"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "text").symlink_to(two / "text")
+    refused = with_torchrun(*words(tmp_path / "two", *own, "--network.table", "float16"))
+    assert "--network.table float16 is for one process and there are 2; leave it out, or torchrun" in refused.stderr
+    done = with_torchrun(*words(tmp_path / "two", *own))
+    assert done.returncode == 0, done.stderr
+    alone = subprocess.run(
+        [sys.executable, "-m", "gnn.train", *words(tmp_path / "one", *own)],
+        cwd=ROOT, capture_output=True, text=True, check=False, env={**os.environ, "OMP_NUM_THREADS": "1"},
+    )  # fmt: skip
+    assert alone.returncode == 0, alone.stderr
+    of_one, of_two = epochs(tmp_path / "one"), epochs(tmp_path / "two")
+    assert [line["loss"] for line in of_two] == pytest.approx([line["loss"] for line in of_one], rel=1e-4)
+    assert numbers(tmp_path / "two") == pytest.approx(numbers(tmp_path / "one"), abs=1e-3)
