@@ -135,14 +135,15 @@ def preferences(found: pl.DataFrame, *, most: int) -> pl.DataFrame:
 
 
 def preferences_by_id(preferred: pl.DataFrame, graph: Graph) -> pl.DataFrame:
-    """Return ``PREFERS`` edges with ids: ``source, target, kind, weight, lift, purchases, last_at``."""
+    """Return ``PREFERS`` edges with ids: ``source, target, kind, weight, lift, purchases, last_at``, by their source."""
     nodes = {BRAND: graph.brands, CATEGORY: graph.categories}
     parts = []
     for kind, table in nodes.items():
         rows = preferred.filter(pl.col("kind") == kind)
         ends = {"source": graph.users["id"].gather(rows["user"]), "target": table["id"].gather(rows["target"])}
         parts.append(rows.with_columns(**ends))
-    return pl.concat(parts).select("source", "target", "kind", "weight", "lift", "purchases", "last_at")
+    edges = pl.concat(parts).select("source", "target", "kind", "weight", "lift", "purchases", "last_at")
+    return edges.sort("source", maintain_order=True)
 
 
 def user_preferences(graph: Graph, *, now: int, config: ProfileConfig) -> pl.DataFrame:
@@ -152,12 +153,14 @@ def user_preferences(graph: Graph, *, now: int, config: ProfileConfig) -> pl.Dat
     among = population(purchases, may)
     user = purchases["user"]
     ends = [int(user.search_sorted(first)) for first in range(0, len(graph.users), USERS_AT_ONCE)] + [len(purchases)]
-    # Some users at a time: a purchase has a row for each brand and category it falls on.
-    preferred = [
-        preferences(shares(purchases[start:stop], may, shrinkage=config.shrinkage, among=among), most=config.most)
+    # Some users at a time: a purchase has a row for each brand and category it falls on, and a preference many columns.
+    return pl.concat(
+        preferences_by_id(
+            preferences(shares(purchases[start:stop], may, shrinkage=config.shrinkage, among=among), most=config.most),
+            graph,
+        )
         for start, stop in pairwise(ends)
-    ]
-    return preferences_by_id(pl.concat(preferred), graph)
+    )
 
 
 def _members(edges: pl.DataFrame, nodes: pl.DataFrame, *, kind: str, config: ProfileConfig) -> pl.DataFrame:

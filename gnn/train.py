@@ -139,6 +139,8 @@ def train(config: TrainConfig) -> None:
         # The store last, when all files are there: the shorter the time in which the two can differ, the better.
         with watch.stage("write back"):
             store.write_results("RELATED", by_id, run=manifest.record(now=split.now))
+            # Of a large shop what is written is gigabytes: one relation's at a time.
+            del by_id
             write_recommended(delivery, store, manifest, now=split.now)
             store.write_results(
                 "PREFERS",
