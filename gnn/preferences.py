@@ -135,7 +135,7 @@ def preferences(found: pl.DataFrame, *, most: int) -> pl.DataFrame:
 
 
 def preferences_by_id(preferred: pl.DataFrame, graph: Graph) -> pl.DataFrame:
-    """Return ``PREFERS`` edges with ids: ``source, target, kind, weight, lift, purchases, last_at``, by their source."""
+    """Return ``PREFERS`` edges with ids: ``source, target, kind, weight, lift, purchases, last_at``, by source."""
     nodes = {BRAND: graph.brands, CATEGORY: graph.categories}
     parts = []
     for kind, table in nodes.items():
