@@ -11,6 +11,7 @@ from itertools import islice
 from pathlib import Path
 
 import numpy as np
+import polars as pl
 import torch
 import tyro
 from scipy import sparse
@@ -22,9 +23,9 @@ from gnn.config import NetworkConfig
 from gnn.cost import Cost, costed
 from gnn.fit import make_network
 from gnn.hetero import hetero_data
-from gnn.history import FOREVER, Weighing, history_weights
 from gnn.message_passing import REVERSED
 from gnn.network import BOUGHT
+from gnn.purchases import USERS_AT_ONCE, PurchasesInStore
 from gnn.sampled_steps import SampledSteps
 from gnn.text import encode_texts
 from kg.build import build_graph
@@ -98,12 +99,15 @@ def sampled_training(config: SampledTraining) -> str:
 def _stored(config: SampledTraining) -> tuple[HeteroData, sparse.csr_array]:
     """Return the graph in the store, and who bought what there, users × products."""
     with open_store(str(config.store), read_only=True) as store:
-        graph = build_graph(store.read_graph())
+        graph = build_graph(store.read_graph(purchases=False))
+        purchases = PurchasesInStore(store, graph, store.fingerprint(), now=np.iinfo(np.int64).max)
+        num_users, parts = len(graph.users), []
+        for start in range(0, num_users, USERS_AT_ONCE):
+            part = purchases.of_users(start, min(start + USERS_AT_ONCE, num_users))
+            parts.append(part.select((pl.col("user") + start).cast(pl.Int32), pl.col("product").cast(pl.Int32)))
     text = encode_texts(graph.products["text"].to_list(), folder=None, cache=Path(config.cache), device=CPU)
-    products, known = np.arange(len(graph.products)), graph.bought.select("user", "product", "at")
-    plain = Weighing(exponent=0.0, half_life=FOREVER)
-    history = history_weights(known, products=products, num_users=len(graph.users), weighing=plain, now=0)
-    return hetero_data(graph, past=known, products=products, text=text), history
+    data = hetero_data(graph, past=pl.concat(parts), products=np.arange(len(graph.products)), text=text)
+    return data, _history(data)
 
 
 def _made_up(config: SampledTraining) -> tuple[HeteroData, sparse.csr_array]:
@@ -123,10 +127,16 @@ def _made_up(config: SampledTraining) -> tuple[HeteroData, sparse.csr_array]:
     data["product"].num_nodes = config.products
     data["product"].x = torch.from_numpy(rng.standard_normal((config.products, TEXT), dtype=np.float32))
     data[BOUGHT].edge_index, data[REVERSED].edge_index = both, both.flip(0)
+    return data, _history(data)
+
+
+def _history(data: HeteroData) -> sparse.csr_array:
+    """Return who bought what, users × products, each pair once and of one weight."""
+    user, product = data[BOUGHT].edge_index.numpy()
+    shape = (data["user"].num_nodes, data["product"].num_nodes)
     # They are sorted by user, then product: the rows of a matrix as they stand.
-    ends = np.concatenate([[0], np.cumsum(np.bincount(both[0].numpy(), minlength=users))])
-    ones = np.ones(both.shape[1])
-    return data, sparse.csr_array((ones, both[1].numpy().astype(np.int32), ends), shape=(users, config.products))
+    ends = np.concatenate([[0], np.cumsum(np.bincount(user, minlength=shape[0]))])
+    return sparse.csr_array((np.ones(len(product)), product.astype(np.int32), ends), shape=shape)
 
 
 def _in_words(cost: Cost) -> str:

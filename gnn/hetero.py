@@ -42,8 +42,16 @@ def hetero_data(
         if pairs.shape[1]:
             data[source, relation, target].edge_index = torch.from_numpy(pairs)
 
-    bought = past.select(source="user", target="product").unique().sort("source", "target")
-    add("user", "bought", "product", bought)
+    # As one number: purchases are the most there is, and each pair of columns of them gigabytes in a large shop.
+    user, product = (past[column].to_numpy().astype(np.int64) for column in ("user", "product"))
+    user *= max(len(products), 1)
+    user += row_of[product]
+    pairs = np.unique(user[row_of[product] >= 0])
+    del user, product
+    if len(pairs):
+        ends = np.empty((2, len(pairs)), dtype=np.int64)
+        np.divmod(pairs, len(products), out=(ends[0], ends[1]))
+        data["user", "bought", "product"].edge_index = torch.from_numpy(ends)
     add("product", "has_brand", "brand", graph.has_brand)
     levels = graph.categories["level"]
     for level in levels.unique().sort():
