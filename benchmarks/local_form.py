@@ -43,6 +43,9 @@ LEAST_PRODUCTS = 1_000
 WIDTH = 384
 """Numbers of a text vector, as MiniLM's."""
 
+KEYS = 64
+"""Numbers of a network's vector, as by default."""
+
 
 @dataclass(frozen=True)
 class LocalFormBenchmark:
@@ -56,6 +59,9 @@ class LocalFormBenchmark:
 
     products: tuple[int, ...] = (50_000, 100_000)
     """Sizes of the made-up shops."""
+
+    text: bool = True
+    """Whether the closed form of made-up shops has vectors of texts too, in which faiss looks for what is alike."""
 
     seed: int = 0
     """Of the made-up shops."""
@@ -100,8 +106,8 @@ def compared(config: LocalFormBenchmark) -> Iterator[str]:
     yield row("co-purchase cosine", CoPurchase(task.bought, shrink=10.0), 0.0)
 
 
-def made_up(num_products: int, *, seed: int) -> tuple[sparse.csr_array, list[Similarity], np.ndarray]:
-    """Return purchases of as many users as products, 15 each on average, similarities, and text vectors.
+def made_up(num_products: int, *, width: int, seed: int) -> tuple[sparse.csr_array, list[Similarity], np.ndarray]:
+    """Return purchases of as many users as products, 15 each on average, similarities, and text vectors (the last one).
 
     Products belong to groups of about 200. A purchase is of the user's two groups (seven in ten) or of any; in each the
     product of rank r is taken with a weight of 1 / (r + 10).
@@ -127,8 +133,8 @@ def made_up(num_products: int, *, seed: int) -> tuple[sparse.csr_array, list[Sim
     words = np.minimum(rng.zipf(1.3, size=(num_products, 6)), num_products // 5)
     words[:, 0] = group
     text = sparse.csr_array((np.full(words.size, 0.4, np.float32), (np.repeat(own, 6), words.ravel())))
-    centres = rng.normal(size=(num_groups, WIDTH)).astype(np.float32)
-    meaning = centred(centres[group] + rng.normal(size=(num_products, WIDTH)).astype(np.float32))
+    centres = rng.normal(size=(num_groups, width)).astype(np.float32)
+    meaning = centred(centres[group] + rng.normal(size=(num_products, width)).astype(np.float32))
     scale = bought.nnz / num_products
     similarities = [
         Similarity("brand", brand, 0.15 * scale),
@@ -138,9 +144,11 @@ def made_up(num_products: int, *, seed: int) -> tuple[sparse.csr_array, list[Sim
     return bought, similarities, meaning
 
 
-def large(num_products: int, *, seed: int) -> Iterator[str]:
+def large(num_products: int, *, text: bool, seed: int) -> Iterator[str]:
     """Yield the rows of the second table for a shop of one size."""
-    bought, similarities, meaning = made_up(num_products, seed=seed)
+    bought, similarities, meaning = made_up(num_products, width=WIDTH if text else KEYS, seed=seed)
+    if not text:
+        del similarities[-1]
     ridge = 6.0 * bought.nnz / num_products
     shop = f"{num_products:,} products, {bought.nnz:,} purchases"
     base, line = timed(lambda: local_form(bought, similarities, ridge=ridge))
@@ -151,7 +159,7 @@ def large(num_products: int, *, seed: int) -> Iterator[str]:
     way, line = timed(lambda: base.way)
     yield f"| {shop} | {way} | {line}"
     # The network's vectors: as wide as it makes them by default, near where texts are, popularity as it is learned.
-    keys = meaning[:, :64] / np.linalg.norm(meaning[:, :64], axis=1, keepdims=True)
+    keys = meaning[:, :KEYS] / np.linalg.norm(meaning[:, :KEYS], axis=1, keepdims=True)
     queries = keys + 0.05 * np.random.default_rng(seed).normal(size=keys.shape).astype(np.float32)
     popularity = torch.from_numpy(np.log1p(np.bincount(bought.indices, minlength=num_products)).astype(np.float32))
     network = FittedNetwork(queries, keys, temperature=0.1, weights={"popularity": popularity}, epochs=1)
@@ -189,7 +197,7 @@ def main(config: LocalFormBenchmark) -> None:
     if config.products:
         print("\n| shop | what | seconds | of the processor | peak MB |\n|---|---|---:|---:|---:|")
     for num_products in config.products:
-        for line in large(num_products, seed=config.seed):
+        for line in large(num_products, text=config.text, seed=config.seed):
             print(line, flush=True)
 
 
