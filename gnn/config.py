@@ -100,7 +100,8 @@ class NetworkConfig:
 
     table: Literal["float32", "float16", "cpu"] = "float32"
     """With ``num_neighbors``: how the table of id embeddings is kept. float16 has 16 bits for each number of it; cpu
-    leaves it in the CPU's memory, with popularities and texts. Of both only the rows that a step reads are moved."""
+    leaves it in the CPU's memory, with popularities and texts. Of both only the rows that a step reads are moved. Both
+    are for one process."""
 
     recompute: bool = False
     """Throw away what the layers compute, and compute it again in the backward pass (activation checkpointing)."""

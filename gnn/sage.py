@@ -22,7 +22,7 @@ class SparseSAGEConv(HeteroConv):  # type: ignore[misc]
 
     def __init__(self, dimension: int, edge_types: Sequence[EdgeType], *, num_nodes: Mapping[str, int]) -> None:
         super().__init__({each: SAGEConv(dimension, dimension, aggr="mean") for each in edge_types}, aggr="mean")
-        # By the graph and not by the batch: the same nodes get the same vectors, to the last bit, in any of them.
+        # By the graph and not by the batch: a layer does the same in any of them.
         self.turned_first = {each: num_nodes[each[0]] < num_nodes[each[2]] for each in edge_types}
 
     def forward(self, x_dict: Mapping[str, Tensor], incoming: Mapping[EdgeType, Tensor]) -> dict[str, Tensor]:

@@ -30,14 +30,13 @@ BUFFER_BYTES = int(os.environ.get("LADYBUG_BUFFER_MB", "2048")) << 20
 CELLS_PER_COPY = 40_000_000
 # A million rows of RELATED.
 CELLS_PER_TYPING = 12_000_000
-# Five million of them: what they need of the buffer, see above. Each end of a transaction costs a second or two.
-CELLS_PER_TRANSACTION = 60_000_000
+# What they need of the buffer grows with them: 1.4 GB for so many. Each end of a transaction costs a second or two.
+ROWS_PER_TRANSACTION = 5_000_000
 LARGE_ROWS = 100_000
 # Ends the name of a table that is being written; no link of a shop has a space.
 BESIDE = " being written"
-# Sources whose purchases, or results of a run (up to 200 of each), are read together.
-USERS_AT_ONCE = 100_000
-SOURCES_AT_ONCE = 10_000
+# What is read together: an answer of the database takes 240 bytes of the buffer a row.
+ROWS_AT_ONCE = 2_000_000
 
 TYPES = {"String": "STRING", "Int64": "INT64", "Float64": "DOUBLE", "Boolean": "BOOL"}
 
@@ -112,8 +111,7 @@ class LadybugStore:
         layout = layout if purchases else layout.without_purchases()
         nodes = nodes_in_order({label: self._nodes(label, properties) for label, properties in layout.nodes.items()})
         edges = {"BOUGHT": schema.no_edges("BOUGHT")} | {
-            each: self._in_parts(each, at_once=USERS_AT_ONCE) if each == "BOUGHT" else self._edges(each)
-            for each in layout.relations
+            each: self._in_parts(each) if each == "BOUGHT" else self._edges(each) for each in layout.relations
         }
         return GraphTables(
             shop=layout.shop,
@@ -146,7 +144,7 @@ class LadybugStore:
         self._required_layout()
         properties = schema.edge_properties(relation)
         columns = (*schema.key_columns(relation), *properties)
-        others = self._in_parts(relation, "AND e.run <> $run", {"run": run.name})
+        others = self._in_parts(relation, "e.run <> $run", {"run": run.name})
         # Rows in the order of their source are copied twice as fast. Usually they are in it; another copy of millions
         # of edges costs hundreds of megabytes, so only some are given their types at a time.
         own = edges if edges["source"].is_sorted() else edges.sort("source")
@@ -154,12 +152,10 @@ class LadybugStore:
         source = schema.endpoints(relation)[0]
         ends = ", ".join(f"FROM {source} TO {target}" for target in schema.targets(relation))
         beside = relation + BESIDE
-        # What a process that was killed has left.
-        self._run(f"DROP TABLE IF EXISTS `{beside}`")
         try:
             self._run(f"CREATE REL TABLE `{beside}`({ends}, {declared})")
             for frame, name in ((own, pl.lit(run.name)), (others, pl.col("run"))):
-                for some in frame.iter_slices(CELLS_PER_TRANSACTION // len(columns)):
+                for some in frame.iter_slices(ROWS_PER_TRANSACTION):
                     with self._transaction():
                         for part in some.iter_slices(CELLS_PER_TYPING // len(columns)):
                             typed = part.with_columns(run=name).cast(properties)  # type: ignore[arg-type]
@@ -178,7 +174,7 @@ class LadybugStore:
         """Return the edges that ``run`` wrote."""
         self._required_layout()
         if sources is None:
-            return self._in_parts(relation, "AND e.run = $run", {"run": run}).drop("run")
+            return self._in_parts(relation, "e.run = $run", {"run": run}).drop("run")
         edges = self._edges_from(sources, relation, "AND e.run = $run", {"run": run})
         return edges.drop("run").sort(*schema.key_columns(relation))
 
@@ -207,6 +203,10 @@ class LadybugStore:
             self._connection = ladybug.Connection(self._database)
         except RuntimeError as error:
             raise InputError(_why_not_open(self.address, str(error))) from error
+        if not self._read_only:
+            # What a process that was killed has left.
+            for relation in schema.RESULTS:
+                self._run(f"DROP TABLE IF EXISTS `{relation}{BESIDE}`")
 
     def _has_schema(self) -> bool:
         return "Graph" in self._read("CALL show_tables() RETURN name AS name")["name"].to_list()
@@ -267,27 +267,26 @@ class LadybugStore:
         return rows.select(pl.col(name).cast(_polars_type(kind)) for name, kind in properties.items())
 
     def _in_parts(
-        self,
-        relation: str,
-        condition: str = "",
-        parameters: Mapping[str, Any] | None = None,
-        *,
-        at_once: int = SOURCES_AT_ONCE,
+        self, relation: str, condition: str = "true", parameters: Mapping[str, Any] | None = None
     ) -> pl.DataFrame:
         """Return all edges that meet the ``condition``, sorted by source, target, kind and, of purchases, moment.
 
-        Those of some sources at a time: an answer of the database has to fit in the buffer and takes three times the
-        memory of the rows that it becomes.
+        Those of some sources at a time where there are many: an answer of the database has to fit in the buffer and
+        takes three times the memory of the rows that it becomes. A part costs the more the more sources there are in
+        all, so there are as few as the rows allow.
         """
-        sources = self._read(f"MATCH (n:{schema.endpoints(relation)[0]}) RETURN n.id AS id")["id"].sort()
+        source = schema.endpoints(relation)[0]
+        match = f"MATCH (s:{source})-[e:`{relation}`]->() WHERE {condition}"
+        rows = self._read(f"{match} RETURN count(*) AS rows", parameters)["rows"][0]
         properties = schema.edge_properties(relation)
         order = [*schema.key_columns(relation), *(name for name in ("at",) if name in properties)]
+        if rows <= ROWS_AT_ONCE:
+            return self._edges(relation, f"WHERE {condition}", parameters).sort(order)
+        sources = self._read(f"MATCH (n:{source}) RETURN n.id AS id")["id"].sort()
         parts = []
-        # Once where there is no source too: its answer has the columns.
-        for start in range(0, max(len(sources), 1), at_once):
-            some = sources.slice(start, at_once)
-            where = f"WHERE s.id >= $first AND s.id <= $last {condition}"
-            ends = {"first": some.first() or "", "last": some.last() or ""}
+        for some in sources.to_frame().iter_slices(max(1, len(sources) * ROWS_AT_ONCE // rows)):
+            where = f"WHERE s.id >= $first AND s.id <= $last AND {condition}"
+            ends = {"first": some["id"][0], "last": some["id"][-1]}
             parts.append(self._edges(relation, where, {**ends, **(parameters or {})}).sort(order))
         return pl.concat(parts)
 

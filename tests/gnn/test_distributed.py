@@ -55,18 +55,24 @@ def test_two_processes_have_the_loss_curve_and_the_test_numbers_of_one(two: Path
 
 
 def test_two_processes_that_were_stopped_go_on_and_end_as_undisturbed_ones(two: Path, tmp_path: Path) -> None:
-    (tmp_path / "text").symlink_to(two / "text")
-    stopped = with_torchrun(*words(tmp_path), "--time-limit", "0.000001")
+    # Sampled and with dropout: all the chance there is, which has to be the same after a stop in either process.
+    own = ("--network.kind", "sage", "--network.num-neighbors", "3", "2", "--network.identity-dropout", "0.5")
+    for name in ("undisturbed", "stopped"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "text").symlink_to(two / "text")
+    done = with_torchrun(*words(tmp_path / "undisturbed", *own))
+    assert done.returncode == 0, done.stderr
+    stopped = with_torchrun(*words(tmp_path / "stopped", *own), "--time-limit", "0.000001")
     assert stopped.returncode != 0
     said = "stopped at the time limit, in network on a part, before validation, after pass 0 and 1 batches of the next"
     assert said in stopped.stderr
-    assert [file.name for file in (tmp_path / "runs").iterdir()] == [".synthetic.checkpoints"]
-    again = with_torchrun(*words(tmp_path))
+    assert [file.name for file in (tmp_path / "stopped" / "runs").iterdir()] == [".synthetic.checkpoints"]
+    again = with_torchrun(*words(tmp_path / "stopped", *own))
     assert again.returncode == 0, again.stderr
     assert again.stdout.count("goes on from a checkpoint: network on a part, before validation, after pass 0") == 1
-    assert epochs(tmp_path) == epochs(two)
-    assert numbers(tmp_path) == numbers(two)
-    assert [file.name for file in (tmp_path / "runs").iterdir()] == ["synthetic"]
+    assert epochs(tmp_path / "stopped") == epochs(tmp_path / "undisturbed")
+    assert numbers(tmp_path / "stopped") == numbers(tmp_path / "undisturbed")
+    assert [file.name for file in (tmp_path / "stopped" / "runs").iterdir()] == ["synthetic"]
 
 
 def test_two_processes_learn_from_sampled_neighbourhoods_what_one_does(two: Path, tmp_path: Path) -> None:

@@ -93,6 +93,8 @@ def test_a_killed_writer_leaves_the_old_graph_whole(address: str, what: str, whe
             assert_frame_equal(store.read_results("RELATED", "first"), RELATED.sort("source", "target"))
             assert store.run_record() == FIRST_RUN
     with open_store(address) as store:
+        names = store.query("CALL show_tables() RETURN name AS name", {})["name"]
+        assert not names.str.ends_with(BESIDE).any()
         changed = graph_tables(small_shop(purchases=PURCHASES.head(3)))
         store.replace_graph(changed)
         assert store.read_graph().fingerprint() == changed.fingerprint()
@@ -171,7 +173,7 @@ def test_a_graph_that_is_written_and_read_in_parts_is_the_whole_graph(
 ) -> None:
     tables = graph_tables(small_shop())
     monkeypatch.setattr("kg.ladybug_store.CELLS_PER_COPY", 16)
-    monkeypatch.setattr("kg.ladybug_store.USERS_AT_ONCE", 2)
+    monkeypatch.setattr("kg.ladybug_store.ROWS_AT_ONCE", 3)
     assert len(tables.nodes["User"]) > 2
     assert len(tables.edges["BOUGHT"]) > 2
     with LadybugStore(tmp_path / "parts.lbug") as store:
@@ -216,12 +218,12 @@ def test_results_may_need_more_memory_than_the_database_has(tmp_path: Path, monk
     # In one transaction the 160,000 edges, 28 MB in the file, need more than 48 MB.
     with monkeypatch.context() as small:
         small.setattr(ladybug_store, "BUFFER_BYTES", 40 << 20)
-        small.setattr(ladybug_store, "CELLS_PER_TRANSACTION", 600_000)
+        small.setattr(ladybug_store, "ROWS_PER_TRANSACTION", 50_000)
         small.setattr(ladybug_store, "CELLS_PER_TYPING", 300_000)
         with LadybugStore(tmp_path / "many.lbug") as store:
             store.replace_graph(graph_tables(shop))
             store.write_results("RELATED", edges, run=FIRST_RUN)
-    monkeypatch.setattr(ladybug_store, "SOURCES_AT_ONCE", 150)
+    monkeypatch.setattr(ladybug_store, "ROWS_AT_ONCE", 60_000)
     with LadybugStore(tmp_path / "many.lbug") as store:
         assert_frame_equal(store.read_results("RELATED", FIRST_RUN.name), edges, check_exact=True)
         # Those of another run, which are kept, are read in parts too.
