@@ -29,20 +29,35 @@ class _Propagate(torch.autograd.Function):
     """``adjacency @ x``, whose gradient uses the stored transpose: torch would transpose the matrix at every step."""
 
     @staticmethod
-    def forward(ctx: Any, x: Tensor, adjacency: Tensor, transpose: Tensor) -> Tensor:
-        ctx.transpose = transpose
+    def forward(ctx: Any, x: Tensor, adjacency: Tensor, transpose: Tensor | None) -> Tensor:
+        ctx.adjacency, ctx.transpose = adjacency, transpose
         return adjacency @ x
 
     @staticmethod
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None, None]:
-        return ctx.transpose @ gradient, None, None
+        transpose = _transposed(ctx.adjacency) if ctx.transpose is None else ctx.transpose
+        return transpose @ gradient, None, None
 
 
 def propagate(
-    x: Float[Tensor, "columns dimension"], adjacency: Tensor, *, transpose: Tensor
+    x: Float[Tensor, "columns dimension"], adjacency: Tensor, *, transpose: Tensor | None = None
 ) -> Float[Tensor, "rows dimension"]:
-    """Return ``adjacency @ x``, with a gradient by the ``transpose`` that is given; both are sparse."""
+    """Return ``adjacency @ x`` of a CSR matrix, with a gradient by its ``transpose``.
+
+    One that is of use but once, as a sampled batch's, need not be given: it is made where a gradient is asked for.
+    """
     return _Propagate.apply(x, adjacency, transpose)  # type: ignore[no-any-return]
+
+
+def _transposed(matrix: Tensor) -> Tensor:
+    """Return the transpose of a CSR matrix as one."""
+    if matrix.device.type != "cpu":
+        return matrix.t().to_sparse_csr()
+    parts = (matrix.values().numpy(), matrix.col_indices().numpy(), matrix.crow_indices().numpy())
+    # In linear time, where torch sorts: 42 against 154 ms of 2.5 million entries.
+    turned = sparse.csr_array(parts, shape=tuple(matrix.shape)).tocsc()
+    start, places, values = (torch.from_numpy(part) for part in (turned.indptr, turned.indices, turned.data))
+    return torch.sparse_csr_tensor(start, places, values, size=matrix.shape[::-1], check_invariants=False)
 
 
 @dataclass(frozen=True)

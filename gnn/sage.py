@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 import torch
 from jaxtyping import Float
-from scipy import sparse
 from torch import Tensor
 from torch_geometric.nn import HeteroConv, SAGEConv
 
 from gnn.csr import EdgeType
+from gnn.network import propagate
 
 
 class SparseSAGEConv(HeteroConv):  # type: ignore[misc]
@@ -67,30 +66,6 @@ def _told(
 
 def _product(means: Tensor, vectors: Float[Tensor, "sources dimension"]) -> Float[Tensor, "targets dimension"]:
     """Return the product, in 32 bits at least: on a CPU torch has no sparse one in 16."""
+    exact = vectors.to(torch.promote_types(vectors.dtype, torch.float32))
     with torch.autocast(vectors.device.type, enabled=False):
-        made: Tensor = _Product.apply(vectors.to(torch.promote_types(vectors.dtype, torch.float32)), means)
-    return made
-
-
-class _Product(torch.autograd.Function):
-    """``matrix @ vectors``; of a sampled batch the transpose, which the gradient takes, is of use but once."""
-
-    @staticmethod
-    def forward(ctx: Any, vectors: Tensor, matrix: Tensor) -> Tensor:
-        ctx.matrix = matrix
-        return matrix @ vectors
-
-    @staticmethod
-    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None]:
-        return _transposed(ctx.matrix) @ gradient, None
-
-
-def _transposed(matrix: Tensor) -> Tensor:
-    """Return the transpose of a CSR matrix as one."""
-    if matrix.device.type != "cpu":
-        return matrix.t().to_sparse_csr()
-    parts = (matrix.values().numpy(), matrix.col_indices().numpy(), matrix.crow_indices().numpy())
-    # In linear time, where torch sorts: 42 against 154 ms of 2.5 million entries.
-    turned = sparse.csr_array(parts, shape=tuple(matrix.shape)).tocsc()
-    start, places, values = (torch.from_numpy(part) for part in (turned.indptr, turned.indices, turned.data))
-    return torch.sparse_csr_tensor(start, places, values, size=matrix.shape[::-1], check_invariants=False)
+        return propagate(exact, means)

@@ -143,10 +143,8 @@ class LadybugStore:
         """
         self._required_layout()
         properties = schema.edge_properties(relation)
-        columns = (*schema.key_columns(relation), *properties)
         others = self._in_parts(relation, "e.run <> $run", {"run": run.name})
-        # Rows in the order of their source are copied twice as fast. Usually they are in it; another copy of millions
-        # of edges costs hundreds of megabytes, so only some are given their types at a time.
+        # Rows in the order of their source are copied twice as fast, and usually they are in it.
         own = edges if edges["source"].is_sorted() else edges.sort("source")
         declared = ", ".join(f"{name} {TYPES[kind.__name__]}" for name, kind in properties.items())
         source = schema.endpoints(relation)[0]
@@ -154,21 +152,17 @@ class LadybugStore:
         beside = relation + BESIDE
         try:
             self._run(f"CREATE REL TABLE `{beside}`({ends}, {declared})")
-            for frame, name in ((own, pl.lit(run.name)), (others, pl.col("run"))):
-                for some in frame.iter_slices(ROWS_PER_TRANSACTION):
-                    with self._transaction():
-                        for part in some.iter_slices(CELLS_PER_TYPING // len(columns)):
-                            typed = part.with_columns(run=name).cast(properties)  # type: ignore[arg-type]
-                            self._copy_edges(relation, typed.select(columns), table=beside)
+            self._copy_results(relation, own.with_columns(run=pl.lit(run.name)), table=beside)
+            self._copy_results(relation, others, table=beside)
             with self._transaction():
                 self._run(f"DROP TABLE {relation}")
                 self._run(f"ALTER TABLE `{beside}` RENAME TO {relation}")
                 self._run("MATCH (r:Run {id: $id}) DELETE r", {"id": run.name})
                 self._copy("Run", _run_frame(run))
-        except BaseException:
+        finally:
+            # There is none where all went well.
             with suppress(InputError):
                 self._run(f"DROP TABLE IF EXISTS `{beside}`")
-            raise
 
     def read_results(self, relation: str, run: str, *, sources: pl.Series | None = None) -> pl.DataFrame:
         """Return the edges that ``run`` wrote."""
@@ -329,6 +323,17 @@ class LadybugStore:
             rows = self._read(f"{match} RETURN s.id AS source, t.id AS target{columns}", parameters)
             found[target] = rows.select(pl.col(name).cast(kind) for name, kind in kinds.items())
         return schema.with_kinds(relation, found)
+
+    def _copy_results(self, relation: str, edges: pl.DataFrame, *, table: str) -> None:
+        """Copy edges of a run into ``table``, in transactions of some of them."""
+        properties = schema.edge_properties(relation)
+        columns = (*schema.key_columns(relation), *properties)
+        for some in edges.iter_slices(ROWS_PER_TRANSACTION):
+            with self._transaction():
+                # Another copy of millions of edges costs hundreds of megabytes, so few are given their types at a time.
+                for part in some.iter_slices(CELLS_PER_TYPING // len(columns)):
+                    typed = part.cast(properties)  # type: ignore[arg-type]
+                    self._copy_edges(relation, typed.select(columns), table=table)
 
     def _copy_edges(self, relation: str, frame: pl.DataFrame, *, table: str | None = None) -> None:
         parts = schema.of_kinds(relation, frame)
