@@ -88,7 +88,8 @@ def messages_of(
     every = pl.concat([nothing, *frames])
 
     def summed(*by: str) -> pl.DataFrame:
-        sums = every.group_by(by).agg(edges=pl.len(), mass=pl.col("mass").sum())
+        # Sorted: of an unsorted key polars sums parts of each group and adds them in any order (pola-rs/polars, 25163).
+        sums = every.sort(*by, maintain_order=True).group_by(by).agg(edges=pl.len(), mass=pl.col("mass").sum())
         return sums.sort(pl.col("mass").abs(), *by, descending=[True, *(False for _ in by)], nulls_last=True)
 
     shared = _co_buyers(masked, around)

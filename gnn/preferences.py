@@ -69,7 +69,9 @@ def population(purchases: pl.DataFrame, may: Allowed) -> pl.DataFrame:
 
     Columns ``kind, level, target`` and ``population``, p(b) of :func:`shares`.
     """
-    of_product = purchases.group_by("product", maintain_order=True).agg(pl.col("recent").sum())
+    # Sorted: of an unsorted key polars sums parts of each group and adds them in any order (pola-rs/polars, 25163).
+    in_order = purchases.select("product", "recent").sort("product", maintain_order=True)
+    of_product = in_order.group_by("product", maintain_order=True).agg(pl.col("recent").sum())
     return (
         may.groups.join(of_product, on="product", maintain_order="left")
         .group_by("kind", "level", "target", maintain_order=True)
@@ -99,7 +101,7 @@ def shares(
     """
     key = ["user", "kind", "level", "target"]
     own = (
-        purchases.join(may.groups, on="product", maintain_order="left")
+        purchases.join(may.groups, on="product", maintain_order="left_right")
         .group_by(key, maintain_order=True)
         .agg(pl.col("recent").sum(), pl.col("purchases").sum(), pl.col("last_at").max())
         # So old that nothing is left of it: neither is its share of the population.
@@ -174,5 +176,5 @@ def _members(edges: pl.DataFrame, nodes: pl.DataFrame, *, kind: str, config: Pro
             "sensitive": sensitive(nodes["id"], words=config.blocked),
         }
     )
-    rows = edges.rename({"source": "product"}).join(names, on="target")
+    rows = edges.rename({"source": "product"}).join(names, on="target", maintain_order="left")
     return rows.select(pl.lit(kind).alias("kind"), "level", "target", "product", "sensitive")
