@@ -147,6 +147,8 @@ def test_the_recall_of_the_cut_is_counted_against_exact_rows(monkeypatch: pytest
     # The local diagonal of P is nearly the exact one: one or two of 480 entries may change places.
     assert found.recall(np.arange(60)) == pytest.approx(by_hand, abs=0.02)
     assert found.recall(np.arange(60)) == 1.0 if support == 59 else 0.2 < by_hand < 0.9
+    monkeypatch.undo()
+    monkeypatch.setattr(module, "LARGEST_OF_ROW", 8)
     said = re.fullmatch(
         rf"local closed form, each of 60 products by the {support} most alike; recall of the cut ([\d.]+)% "
         r"\(of the 8 largest of 60 exact rows\)",
@@ -154,6 +156,15 @@ def test_the_recall_of_the_cut_is_counted_against_exact_rows(monkeypatch: pytest
     )
     assert said
     assert float(said[1]) / 100 == pytest.approx(by_hand, abs=0.02)
+
+
+@pytest.mark.parametrize(("numbers", "rows"), [(60 * 20, 20), (60 * 3, 16)])
+def test_the_recall_of_a_large_shop_is_measured_on_fewer_rows(
+    monkeypatch: pytest.MonkeyPatch, numbers: int, rows: int
+) -> None:
+    found = local_form(planted(), similar(60, seed=3), ridge=4.0, support=10)
+    monkeypatch.setattr(module, "NUMBERS_AT_ONCE", numbers)
+    assert found.way.endswith(f"(of the 59 largest of {rows} exact rows)")
 
 
 def test_the_whole_model_of_a_large_shop_is_that_of_a_small_one_where_nothing_is_cut(
