@@ -4,35 +4,26 @@ from __future__ import annotations
 
 import glob
 import json
-import os
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import asdict
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-import ladybug
 import polars as pl
-from polars import selectors
-from tqdm import tqdm
 
 from kg import schema
 from kg.build import edges_in_order, nodes_in_order
 from kg.cypher import read_query, require_parameters, statements
 from kg.graph import GraphLayout, GraphTables, RunRecord
+from kg.ladybug_connection import Connection
 from loaders.errors import InputError
 
-# The database would take 80 % of the machine's memory; the whole main job has to fit in 4 GB. 5 million RELATED edges
-# need 1 GB (512 MB were too few); a larger shop sets the variable.
-BUFFER_BYTES = int(os.environ.get("LADYBUG_BUFFER_MB", "2048")) << 20
-# 5 million purchases: the database needs 900 MB for them (700 were too few).
-CELLS_PER_COPY = 40_000_000
 # A million rows of RELATED.
 CELLS_PER_TYPING = 12_000_000
 # What they need of the buffer grows with them: 1.4 GB for so many. Each end of a transaction costs a second or two.
 ROWS_PER_TRANSACTION = 5_000_000
-LARGE_ROWS = 100_000
 # Ends the name of a table that is being written; no link of a shop has a space.
 BESIDE = " being written"
 # What is read together: an answer of the database takes 240 bytes of the buffer a row.
@@ -66,13 +57,12 @@ class LadybugStore:
     def close(self) -> None:
         """Write what is still in memory to the file and let others open it."""
         self._connection.close()
-        self._database.close()
 
     def layout(self) -> GraphLayout | None:
         """Return what the graph in the file looks like; None where none was loaded."""
         if not self._has_schema():
             return None
-        rows = self._read("MATCH (g:Graph) RETURN g.layout AS layout")
+        rows = self._connection.read("MATCH (g:Graph) RETURN g.layout AS layout")
         if rows.is_empty():
             return None
         found = json.loads(rows["layout"][0])
@@ -133,7 +123,7 @@ class LadybugStore:
     def last_purchase(self) -> int:
         """Return the moment of the last purchase."""
         self._required_layout()
-        return int(self._read("MATCH (:User)-[b:BOUGHT]->(:Product) RETURN max(b.at) AS at")["at"][0] or 0)
+        return int(self._connection.read("MATCH (:User)-[b:BOUGHT]->(:Product) RETURN max(b.at) AS at")["at"][0] or 0)
 
     def write_results(self, relation: str, edges: pl.DataFrame, *, run: RunRecord) -> None:
         """Write the edges of ``run`` anew and keep those of other runs: all of them take the old ones' place at once.
@@ -151,18 +141,18 @@ class LadybugStore:
         ends = ", ".join(f"FROM {source} TO {target}" for target in schema.targets(relation))
         beside = relation + BESIDE
         try:
-            self._run(f"CREATE REL TABLE `{beside}`({ends}, {declared})")
+            self._connection.run(f"CREATE REL TABLE `{beside}`({ends}, {declared})")
             self._copy_results(relation, own.with_columns(run=pl.lit(run.name)), table=beside)
             self._copy_results(relation, others, table=beside)
-            with self._transaction():
-                self._run(f"DROP TABLE {relation}")
-                self._run(f"ALTER TABLE `{beside}` RENAME TO {relation}")
-                self._run("MATCH (r:Run {id: $id}) DELETE r", {"id": run.name})
-                self._copy("Run", _run_frame(run))
+            with self._connection.transaction():
+                self._connection.run(f"DROP TABLE {relation}")
+                self._connection.run(f"ALTER TABLE `{beside}` RENAME TO {relation}")
+                self._connection.run("MATCH (r:Run {id: $id}) DELETE r", {"id": run.name})
+                self._connection.copy("Run", _run_frame(run))
         finally:
             # There is none where all went well.
             with suppress(InputError):
-                self._run(f"DROP TABLE IF EXISTS `{beside}`")
+                self._connection.run(f"DROP TABLE IF EXISTS `{beside}`")
 
     def read_results(self, relation: str, run: str, *, sources: pl.Series | None = None) -> pl.DataFrame:
         """Return the edges that ``run`` wrote."""
@@ -176,7 +166,7 @@ class LadybugStore:
         """Return the record of the run ``name``, or of the last one."""
         self._required_layout()
         columns = ", ".join(f"r.{column} AS {column}" for column in schema.RUN)
-        rows = self._read(f"MATCH (r:Run) RETURN {columns}").sort("made_at", "id")
+        rows = self._connection.read(f"MATCH (r:Run) RETURN {columns}").sort("made_at", "id")
         if name is not None:
             rows = rows.filter(pl.col("id") == name)
         return None if rows.is_empty() else RunRecord(**rows.rename({"id": "name"}).row(-1, named=True))
@@ -184,7 +174,7 @@ class LadybugStore:
     def query(self, text: str, parameters: Mapping[str, Any]) -> pl.DataFrame:
         """Return the rows of a Cypher query."""
         require_parameters(text, parameters)
-        return self._read(text, parameters)
+        return self._connection.read(text, parameters)
 
     def stored_values(self, text: str, parameters: Mapping[str, Any]) -> dict[str, Any]:
         """Return the parameters as they are, for the graph holds them so."""
@@ -192,18 +182,14 @@ class LadybugStore:
         return dict(parameters)
 
     def _open(self) -> None:
-        try:
-            self._database = ladybug.Database(self.path, buffer_pool_size=BUFFER_BYTES, read_only=self._read_only)
-            self._connection = ladybug.Connection(self._database)
-        except RuntimeError as error:
-            raise InputError(_why_not_open(self.address, str(error))) from error
+        self._connection = Connection(self.path, address=self.address, read_only=self._read_only)
         if not self._read_only:
             # What a process that was killed has left.
             for relation in schema.RESULTS:
-                self._run(f"DROP TABLE IF EXISTS `{relation}{BESIDE}`")
+                self._connection.run(f"DROP TABLE IF EXISTS `{relation}{BESIDE}`")
 
     def _has_schema(self) -> bool:
-        return "Graph" in self._read("CALL show_tables() RETURN name AS name")["name"].to_list()
+        return "Graph" in self._connection.read("CALL show_tables() RETURN name AS name")["name"].to_list()
 
     def _required_layout(self) -> GraphLayout:
         layout = self.layout()
@@ -214,21 +200,21 @@ class LadybugStore:
     def _fill(self, tables: GraphTables, results: Mapping[str, pl.DataFrame], runs: pl.DataFrame) -> None:
         """Make all tables and copy the graph, the kept results and last the word that all is there."""
         for statement in statements(read_query("schema_ladybug")):
-            self._run(statement)
+            self._connection.run(statement)
         for label, frame in tables.nodes.items():
             for name, kind in frame.schema.items():
                 if name not in schema.NODES[label]:
-                    self._run(f"ALTER TABLE {label} ADD `{name}` {TYPES[str(kind)]}")
-            self._copy(label, frame)
+                    self._connection.run(f"ALTER TABLE {label} ADD `{name}` {TYPES[str(kind)]}")
+            self._connection.copy(label, frame)
         for relation, frame in tables.edges.items():
             if relation not in schema.ENDPOINTS:
-                self._run(f"CREATE REL TABLE `{relation}`(FROM Product TO Product)")
-            self._copy(relation, frame)
+                self._connection.run(f"CREATE REL TABLE `{relation}`(FROM Product TO Product)")
+            self._connection.copy(relation, frame)
         for relation, frame in results.items():
             self._copy_edges(relation, frame)
-        self._copy("Run", runs)
+        self._connection.copy("Run", runs)
         layout = GraphLayout.of(tables)
-        self._copy(
+        self._connection.copy(
             "Graph",
             pl.DataFrame(
                 {
@@ -252,12 +238,12 @@ class LadybugStore:
             still = {label: part.filter(pl.col("target").is_in(known[label])) for label, part in parts.items()}
             kept[relation] = schema.with_kinds(relation, still).sort("source")
         columns = ", ".join(f"r.{column} AS {column}" for column in schema.RUN)
-        return kept, self._read(f"MATCH (r:Run) RETURN {columns}")
+        return kept, self._connection.read(f"MATCH (r:Run) RETURN {columns}")
 
     def _nodes(self, label: str, properties: Mapping[str, str]) -> pl.DataFrame:
         # Backticks, here and below: a shop may call its own columns and links `order` or `TABLE`.
         columns = ", ".join(f"n.`{name}` AS `{name}`" for name in properties)
-        rows = self._read(f"MATCH (n:{label}) RETURN {columns}")
+        rows = self._connection.read(f"MATCH (n:{label}) RETURN {columns}")
         return rows.select(pl.col(name).cast(_polars_type(kind)) for name, kind in properties.items())
 
     def _in_parts(
@@ -271,12 +257,12 @@ class LadybugStore:
         """
         source = schema.endpoints(relation)[0]
         match = f"MATCH (s:{source})-[e:`{relation}`]->() WHERE {condition}"
-        rows = self._read(f"{match} RETURN count(*) AS rows", parameters)["rows"][0]
+        rows = self._connection.read(f"{match} RETURN count(*) AS rows", parameters)["rows"][0]
         properties = schema.edge_properties(relation)
         order = [*schema.key_columns(relation), *(name for name in ("at",) if name in properties)]
         if rows <= ROWS_AT_ONCE:
             return self._edges(relation, f"WHERE {condition}", parameters).sort(order)
-        sources = self._read(f"MATCH (n:{source}) RETURN n.id AS id")["id"].sort()
+        sources = self._connection.read(f"MATCH (n:{source}) RETURN n.id AS id")["id"].sort()
         parts = []
         for some in sources.to_frame().iter_slices(max(1, len(sources) * ROWS_AT_ONCE // rows)):
             where = f"WHERE s.id >= $first AND s.id <= $last AND {condition}"
@@ -320,7 +306,7 @@ class LadybugStore:
         found = {}
         for target in schema.targets(relation):
             match = f"MATCH (s:{source})-[e:`{relation}`]->(t:{target}) {where}"
-            rows = self._read(f"{match} RETURN s.id AS source, t.id AS target{columns}", parameters)
+            rows = self._connection.read(f"{match} RETURN s.id AS source, t.id AS target{columns}", parameters)
             found[target] = rows.select(pl.col(name).cast(kind) for name, kind in kinds.items())
         return schema.with_kinds(relation, found)
 
@@ -329,7 +315,7 @@ class LadybugStore:
         properties = schema.edge_properties(relation)
         columns = (*schema.key_columns(relation), *properties)
         for some in edges.iter_slices(ROWS_PER_TRANSACTION):
-            with self._transaction():
+            with self._connection.transaction():
                 # Another copy of millions of edges costs hundreds of megabytes, so few are given their types at a time.
                 for part in some.iter_slices(CELLS_PER_TYPING // len(columns)):
                     typed = part.cast(properties)  # type: ignore[arg-type]
@@ -340,59 +326,7 @@ class LadybugStore:
         for target, part in parts.items():
             # Which of the pairs of labels is meant has to be said where there are several.
             pair = f" (from='{schema.endpoints(relation)[0]}', to='{target}')" if len(parts) > 1 else ""
-            self._copy(table or relation, part, options=pair)
-
-    def _copy(self, table: str, frame: pl.DataFrame, *, options: str = "") -> None:
-        is_node = table in {*schema.NODES, "Graph", "Run"}
-        columns = f"({', '.join(f'`{name}`' for name in frame.columns)})" if is_node else ""
-        # In slices, because the database takes its own copy of what it is given; in few, because edges of nodes that
-        # have some already take twice as long: of 20 million purchases the first 5 million 15 s of CPU, the next 27.
-        size = CELLS_PER_COPY // frame.width
-        slices = frame.iter_slices(size)
-        for rows in tqdm(slices, total=-(-len(frame) // size), desc=f"write {table}", disable=_quiet(frame)):
-            self._run(f"COPY `{table}`{columns} FROM $rows{options}", {"rows": rows})
-
-    @contextmanager
-    def _transaction(self) -> Iterator[None]:
-        self._run("BEGIN TRANSACTION")
-        try:
-            yield
-        except BaseException:
-            # A COPY that fails has rolled back already, and then there is no transaction to end.
-            with suppress(InputError):
-                self._run("ROLLBACK")
-            raise
-        self._run("COMMIT")
-
-    def _run(self, text: str, parameters: Mapping[str, Any] | None = None) -> None:
-        self._execute(text, parameters).close()
-
-    def _read(self, text: str, parameters: Mapping[str, Any] | None = None) -> pl.DataFrame:
-        result = self._execute(text, parameters)
-        frame = result.get_as_pl()
-        result.close()
-        # The sum of integers is a Decimal here and an integer elsewhere.
-        return frame.with_columns(selectors.decimal().cast(pl.Int64))
-
-    def _execute(self, text: str, parameters: Mapping[str, Any] | None) -> ladybug.QueryResult:
-        try:
-            result = self._connection.execute(text, dict(parameters or {}))
-        except RuntimeError as error:
-            reason = " ".join(str(error).split())
-            if "buffer pool is full" in reason:
-                raise InputError(
-                    f"{self.address!r} needs more than the {BUFFER_BYTES >> 20} MB of memory it has; give more by the "
-                    "environment variable LADYBUG_BUFFER_MB"
-                ) from error
-            if "IO exception" in reason:
-                raise InputError(f"{self.address!r} cannot be written or read ({reason}); see to its disk") from error
-            raise InputError(f"{self.address!r} cannot answer: {reason}") from error
-        return result[-1] if isinstance(result, list) else result
-
-
-def _quiet(frame: pl.DataFrame) -> bool | None:
-    """Return whether to show no progress: always for a small table, else (None) where there is no terminal."""
-    return None if len(frame) > LARGE_ROWS else True
+            self._connection.copy(table or relation, part, options=pair)
 
 
 def _run_frame(run: RunRecord) -> pl.DataFrame:
@@ -419,9 +353,3 @@ def _remove(path: Path) -> None:
     # Its log, and what a checkpoint that failed has left.
     for file in path.parent.glob(f"{glob.escape(path.name)}.*"):
         file.unlink()
-
-
-def _why_not_open(address: str, reason: str) -> str:
-    if "Could not set lock" in reason:
-        return f"the store {address!r} is open in another process; wait until that has ended, or end it"
-    return f"{address!r} cannot be opened as a Ladybug store ({' '.join(reason.split())}); give another path"

@@ -13,7 +13,7 @@ import polars as pl
 import pytest
 from polars.testing import assert_frame_equal
 
-from kg import ladybug_store
+from kg import ladybug_connection, ladybug_store
 from kg.build import graph_tables
 from kg.ladybug_store import BESIDE, LadybugStore
 from kg.load import load_graph
@@ -29,15 +29,14 @@ ROOT = Path(__file__).parents[2]
 # which the new results take the old ones' place.
 CRASH = """
 import os, signal, sys
-from kg import ladybug_store
 from kg.build import graph_tables
-from kg.ladybug_store import BESIDE, LadybugStore
+from kg.ladybug_connection import Connection
 from kg.store import open_store
 from tests.kg.small_shop import FIRST_RUN, PURCHASES, RELATED, run_record, small_shop
 
 address, what, where = sys.argv[1:]
 store = open_store(address)
-copy, run, said = LadybugStore._copy, LadybugStore._run, []
+copy, run, said = Connection.copy, Connection.run, []
 
 def deadly_copy(self, table, frame, **options):
     if table == where:
@@ -50,7 +49,7 @@ def deadly_run(self, text, parameters=None):
         os.kill(os.getpid(), signal.SIGKILL)
     run(self, text, parameters)
 
-LadybugStore._copy, LadybugStore._run = deadly_copy, deadly_run
+Connection.copy, Connection.run = deadly_copy, deadly_run
 if what == "graph":
     store.replace_graph(graph_tables(small_shop(purchases=PURCHASES.head(3))))
 else:
@@ -139,9 +138,9 @@ def test_an_address_of_no_store_is_refused(address: str) -> None:
 
 def test_a_graph_of_another_schema_version_is_refused(address: str) -> None:
     with LadybugStore(path_of(address)) as store:
-        old = json.loads(store._read("MATCH (g:Graph) RETURN g.layout AS layout").item()) | {"version": 0}
+        old = json.loads(store._connection.read("MATCH (g:Graph) RETURN g.layout AS layout").item()) | {"version": 0}
         # A field that this version does not know.
-        store._run("MATCH (g:Graph) SET g.layout = $layout", {"layout": json.dumps(old | {"era": "stone"})})
+        store._connection.run("MATCH (g:Graph) SET g.layout = $layout", {"layout": json.dumps(old | {"era": "stone"})})
     with open_store(address) as store:
         with pytest.raises(
             InputError, match=f"has schema version 0 and this program reads version {VERSION}; delete the file"
@@ -153,10 +152,10 @@ def test_a_graph_of_another_schema_version_is_refused(address: str) -> None:
 
 def test_a_graph_from_before_purchases_had_discounts_asks_to_be_loaded_anew(address: str) -> None:
     with LadybugStore(path_of(address)) as store:
-        layout = json.loads(store._read("MATCH (g:Graph) RETURN g.layout AS layout").item()) | {"version": 4}
+        layout = json.loads(store._connection.read("MATCH (g:Graph) RETURN g.layout AS layout").item()) | {"version": 4}
         for column in ("discount", "coupon"):
-            store._run(f"ALTER TABLE BOUGHT DROP {column}")
-        store._run("MATCH (g:Graph) SET g.layout = $layout", {"layout": json.dumps(layout)})
+            store._connection.run(f"ALTER TABLE BOUGHT DROP {column}")
+        store._connection.run("MATCH (g:Graph) SET g.layout = $layout", {"layout": json.dumps(layout)})
     sentence = rf"has schema version 4 and this program reads version {VERSION}; delete the file and load it again"
     with open_store(address) as store:
         for ask in (store.read_graph, store.run_record, partial(load_graph, small_shop(), store)):
@@ -172,7 +171,7 @@ def test_a_graph_that_is_written_and_read_in_parts_is_the_whole_graph(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     tables = graph_tables(small_shop())
-    monkeypatch.setattr("kg.ladybug_store.CELLS_PER_COPY", 16)
+    monkeypatch.setattr("kg.ladybug_connection.CELLS_PER_COPY", 16)
     monkeypatch.setattr("kg.ladybug_store.ROWS_AT_ONCE", 3)
     assert len(tables.nodes["User"]) > 2
     assert len(tables.edges["BOUGHT"]) > 2
@@ -217,7 +216,7 @@ def test_results_may_need_more_memory_than_the_database_has(tmp_path: Path, monk
     )
     # In one transaction the 160,000 edges, 28 MB in the file, need more than 48 MB.
     with monkeypatch.context() as small:
-        small.setattr(ladybug_store, "BUFFER_BYTES", 40 << 20)
+        small.setattr(ladybug_connection, "BUFFER_BYTES", 40 << 20)
         small.setattr(ladybug_store, "ROWS_PER_TRANSACTION", 50_000)
         small.setattr(ladybug_store, "CELLS_PER_TYPING", 300_000)
         with LadybugStore(tmp_path / "many.lbug") as store:
