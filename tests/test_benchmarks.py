@@ -11,6 +11,7 @@ import pytest
 from benchmarks.edge_steps import EdgeSteps, edge_steps
 from benchmarks.large_shop import LargeShopConfig, write_large_shop
 from benchmarks.peers import PeersConfig, peers_of
+from benchmarks.sampled_quality import SampledQuality, sampled_quality
 from benchmarks.sampled_training import SampledTraining, sampled_training
 from loaders.errors import InputError
 from loaders.shops import load_shop
@@ -21,6 +22,21 @@ def test_training_on_sampled_neighbourhoods_is_measured() -> None:
         SampledTraining(millions=0.002, products=50, steps=2, batch_users=20, num_neighbors=(3, 2))
     )
     assert re.search(r"2 steps of 20 users over neighbourhoods sampled by .*, 3-2 along each edge type in", found)
+
+
+def test_what_sampling_costs_is_measured_after_every_pass(tmp_path: Path) -> None:
+    write_large_shop(LargeShopConfig(str(tmp_path / "shop"), users=100, products=40, purchases=1000))
+    config = SampledQuality(str(tmp_path / "shop"), num_neighbors=(2,), passes=2, measured=30, cache=str(tmp_path))
+    head, *lines = "\n".join(sampled_quality(config)).splitlines()
+    assert head.endswith("; 30 users measured")
+    counts = {line.split(" | ")[0].lstrip("| "): line.count("±") for line in lines[2:]}
+    assert counts == {
+        "popularity": 1,
+        "ItemKNN": 1,
+        "linear, full graph": 2,
+        "GraphSAGE, full graph": 2,
+        "GraphSAGE, 2 neighbours": 2,
+    }
 
 
 def test_both_ways_to_make_a_step_of_the_edge_network_have_the_same_loss() -> None:
