@@ -99,7 +99,9 @@ def explain_group(store: GraphStore, *, users: list[str], product: str, run: Run
     )
     ranks = given.filter(pl.col("user").is_in(users))["rank"]
     carriers = (
-        rows.group_by("because", "name")
+        # Sorted: of an unsorted key polars sums parts of each group and adds them in any order (pola-rs/polars, 25163).
+        rows.sort("because", "user")
+        .group_by("because", "name")
         .agg(pl.col("related").sum().alias("contribution"), pl.len().alias("users"))
         .filter(pl.col("contribution") > 0)
         .sort("contribution", "because", descending=[True, False])

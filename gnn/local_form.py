@@ -49,7 +49,8 @@ LARGEST_OF_ROW = 200
 """Entries of an exact row that its local row should have."""
 
 TOLERANCE = 1e-3
-"""Of the exact rows: length of what is left over that of the right side; a tenth of it finds the same 99.8 %."""
+"""Of the exact rows: length of what is left over that of the right side. Of 31,000 made-up products a tenth of it finds
+99.8 % of the same entries."""
 
 NUMBERS_AT_ONCE = 16_000_000
 """Of what is solved together, local systems or exact rows, 32 bits each."""

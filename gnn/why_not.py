@@ -160,9 +160,14 @@ def _contributions(store: GraphStore, *, user: str, product: str, run: RunRecord
 
 def _compared(here: pl.DataFrame, there: pl.DataFrame) -> pl.DataFrame:
     """Return ``because, name, here, there`` of all that leads to one of the two products; null for no edge."""
-    columns = ("because", "name")
+    # In one order: a sum over the rows in another differs in its last digit.
     return here.rename({"contribution": "here"}).join(
-        there.rename({"contribution": "there"}), on=columns, how="full", coalesce=True, nulls_equal=True
+        there.rename({"contribution": "there"}),
+        on=("because", "name"),
+        how="full",
+        coalesce=True,
+        nulls_equal=True,
+        maintain_order="left_right",
     )
 
 

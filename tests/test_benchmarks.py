@@ -37,6 +37,8 @@ def test_what_sampling_costs_is_measured_after_every_pass(tmp_path: Path) -> Non
         "GraphSAGE, full graph": 2,
         "GraphSAGE, 2 neighbours": 2,
     }
+    with pytest.raises(InputError, match="passes is 0; give 1 or more"):
+        SampledQuality("shop", passes=0)
 
 
 def test_both_ways_to_make_a_step_of_the_edge_network_have_the_same_loss() -> None:

@@ -14,6 +14,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import polars as pl
 import pytest
 from matplotlib.backends.backend_agg import FigureCanvasAgg
@@ -21,15 +22,18 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 import gnn.evaluate
 import gnn.explain
 import gnn.export
+from gnn.explain_group import explain_group
 from gnn.explain_page import page
 from gnn.explain_picture import draw_reasons, svg_of
 from gnn.history import Weighing
 from gnn.reason_words import moment_text
 from gnn.run import Manifest, RunFolder
 from gnn.why import Reason, Why, answer
+from gnn.why_not import weighed_purchases, why_not
 from kg.build import graph_tables
 from kg.store import open_store
 from loaders.errors import InputError, run_command
+from loaders.synthetic import synthetic_shop
 from tests.kg.small_shop import DAY, FIRST_RUN, RECOMMENDED, RELATED, run_record, small_shop
 
 Command = Callable[..., tuple[int, str, str]]
@@ -434,3 +438,28 @@ def test_a_score_is_as_of_the_moment_asked_for(command: Command) -> None:
     assert "--now 'soon' is no moment" in command("--user", "ann", "--now", "soon")[2]
     with pytest.raises(InputError, match="--now '5' has no effect: nobody knows when"):
         gnn.explain.as_of(replace(FIRST_RUN, now=1), "5")
+
+
+def test_answers_are_the_same_to_the_last_digit_each_time(tmp_path: Path) -> None:
+    # Of an unsorted key polars adds parts of a sum in any order, and a full join has its rows in any.
+    tables = graph_tables(synthetic_shop(purchases_per_user=40))
+    ids = tables.nodes["Product"]["id"]
+    weight = np.random.default_rng(0).random((len(ids), len(ids)))
+    source, target = np.nonzero((weight > 0.5) & ~np.eye(len(ids), dtype=bool))
+    kinds = dict.fromkeys(RELATED.columns[4:], 0.0)
+    ends = pl.DataFrame({"source": ids.gather(source), "target": ids.gather(target)})
+    edges = ends.with_columns(
+        *(pl.Series(name, weight[source, target]) for name in ("weight", "bought")),
+        **{name: pl.lit(value) for name, value in kinds.items()},
+    )
+    users = tables.nodes["User"]["id"]
+    run = replace(FIRST_RUN, now=int(tables.edges["BOUGHT"]["at"].to_numpy().max()), half_life=70.0 * DAY)
+    with open_store(f"ladybug:{tmp_path / 'made-up.lbug'}") as store:
+        store.replace_graph(tables)
+        store.write_results("RELATED", edges, run=run)
+        own = weighed_purchases(store, users=[users[3]], run=run)["because"]
+        other = ids.filter(~ids.is_in(own.implode()))[0]
+        lacking = [why_not(store, user=users[3], product=other, run=run, k=5) for _ in range(15)]
+        groups = {explain_group(store, users=users.to_list(), product=other, run=run, k=5).carriers for _ in range(60)}
+    # Scores are the database's own sums, by several threads.
+    assert len({(each.only_there, each.only_here, each.both) for each in lacking}) == len(groups) == 1
