@@ -19,7 +19,7 @@ from kg.graph import GraphLayout, GraphTables, RunRecord
 from kg.neo4j_connection import Connection
 from kg.neo4j_load import load_difference
 from kg.neo4j_lock import WriteLock
-from kg.neo4j_rows import pages, read_edges, read_ids, read_nodes, write_edges
+from kg.neo4j_rows import pages, quoted, read_edges, read_ids, read_nodes, write_edges
 from loaders.errors import InputError
 
 QUERY_SECONDS = 30.0
@@ -299,7 +299,8 @@ class Neo4jStore:
         for leftover, relation in self._connection.rows(LEFTOVERS):
             source = schema.endpoints(relation)[0]
             mark = leftover.removeprefix(f"{relation} ")
-            text = f"UNWIND $ids AS id MATCH (:{source} {{id: id}})-[e:{relation} {{run: $run}}]->() DELETE e"
+            match = f"MATCH (:{source} {{id: id}})-[e:{quoted(relation)} {{run: $run}}]->()"
+            text = f"UNWIND $ids AS id {match} DELETE e"
             for ids in pages(self._connection, relation, sorted(read_ids(self._connection, source))):
                 lock.write(text, {"ids": ids, "run": mark})
             lock.write("MATCH (l:Leftover {id: $id}) DELETE l", {"id": leftover})
