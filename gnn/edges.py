@@ -19,6 +19,7 @@ from gnn.config import EdgeConfig
 from gnn.distributed import own_share
 from gnn.edge_batch import EdgeBatch, edges_at
 from gnn.losses import require_finite
+from gnn.memory import freed_memory_kept
 from gnn.related import Related
 from kg.schema import SHARES
 
@@ -113,6 +114,7 @@ class FittedEdges:
         return np.concatenate(parts) if parts else np.zeros(0, dtype=np.float32)
 
 
+@freed_memory_kept()
 def fit_edges(
     candidates: Candidates,
     *,

@@ -16,6 +16,7 @@ from torch import Tensor
 from torch_geometric.nn.models import LightGCN as LightGCNModule
 from tqdm import tqdm
 
+from gnn.memory import freed_memory_kept
 from gnn.model import Content, Range, Space
 from gnn.network import as_tensor
 from gnn.ranking import Recommender
@@ -159,6 +160,7 @@ class LightGCN:
             "epochs": Range(10.0, 200.0, log=True, whole=True),
         }
 
+    @freed_memory_kept()
     def fit(self, task: Task, content: Content, *, seed: int) -> Recommender:
         """Return the propagated vectors after the last pass."""
         bought = task.bought

@@ -20,6 +20,7 @@ from gnn.checkpoint import Best, Checkpoint, Training
 from gnn.config import NetworkConfig
 from gnn.distributed import num_processes, own_share
 from gnn.losses import hidden_product_loss, require_finite
+from gnn.memory import freed_memory_kept
 from gnn.message_passing import MessagePassingNetwork
 from gnn.network import (
     BOUGHT,
@@ -70,6 +71,7 @@ Validate = Callable[[FittedNetwork], float]
 NOT_KEPT = Checkpoint("graph network")
 
 
+@freed_memory_kept()
 def fit_network(
     data: HeteroData,
     history: sparse.csr_array,

@@ -33,6 +33,47 @@ def test_blocks_of_megabytes_are_given_back_when_they_are_freed() -> None:
     assert float(done.stdout) < 40
 
 
+ASKS_FOR_THE_SAME_AGAIN = """
+import resource
+import numpy as np
+from gnn.memory import freed_memory_kept, give_back_freed_memory
+
+def new_pages(times: int) -> int:
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+    for _ in range(times):
+        first, second = np.ones(1_000_000), np.ones(700_000)
+    return resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before
+
+def resident() -> float:
+    line = next(line for line in open("/proc/self/status") if line.startswith("VmRSS"))
+    return int(line.split()[1]) / 1024
+
+give_back_freed_memory()
+new_pages(1)
+before = resident()
+with freed_memory_kept():
+    new_pages(2)
+    print(new_pages(20))
+    many = [(np.ones(1_000_000), np.ones(1000)) for _ in range(10)]
+    between = [small for _, small in many]
+    del many
+print(resident() - before)
+print(new_pages(20))
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="it is glibc that keeps memory")
+def test_steps_that_ask_for_the_same_again_get_it_without_new_pages_and_all_is_given_back_after_them() -> None:
+    command = [sys.executable, "-c", ASKS_FOR_THE_SAME_AGAIN]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    kept, left, given_back = (float(line) for line in done.stdout.split())
+    # 272 MB are 66,000 pages of 4 KB, or 130 of 2 MB.
+    assert kept < 20
+    # Of the 76 MB of the last lines.
+    assert left < 8
+    assert given_back > 100
+
+
 HUGE_PAGES = Path("/sys/kernel/mm/transparent_hugepage/enabled")
 
 ASKS_FOR_A_TENSOR = """
