@@ -82,6 +82,12 @@ class Bench:
         self.earlier.append((found.model, found.lists, cost))
         return NetworksFound(found.helps, found.in_words(), {"edges.tail_power": found.model.edges.tail_power})
 
+    def begin(self, models: Sequence[Model]) -> None:
+        """Have the fits of these models' rows in the table begun, where some are made at once."""
+        for model in models:
+            if not self.folder.kept(TABLE, model.name, model):
+                self.fits.begin(model, self._asked(model, past=self._earlier(model) is None))
+
     def row(
         self, model: Model, *, group: str = TABLE, name: str | None = None, content: Content | None = None
     ) -> ModelRow:
@@ -120,13 +126,12 @@ class Bench:
     ) -> tuple[ModelRow, dict[str, PerUser]]:
         """Return the row and the numbers of each user on test."""
         row = ModelRow(group, name, as_plain(model), program_commit())
-        seeds = self.seeds if is_random(model) else self.seeds[:1]
+        seeds = self._seeds(model)
         # Parts of the graph are tried in this process: the others hold the whole.
         fits = self.fits if content is self.content else self.fits.one_by_one(content)
         earlier = self._earlier(model) if fits is self.fits else None
-        asked = [(self.final, seed) for seed in seeds]
         try:
-            found = fits.measured(model, asked if earlier else [(self.past, seeds[0]), *asked])
+            found = fits.measured(model, self._asked(model, past=earlier is None))
             past, cost = earlier or found.pop(0)
             validation, _ = over_fits([past], [cost], self.past, seeds=seeds[:1])
             curve = fit_calibration(*listed_pairs(past.ranked, self.past.relevant))
@@ -137,6 +142,14 @@ class Bench:
         scores, bought = listed_pairs(lists[0].ranked, self.final.relevant)
         believed = reliability(curve.probability(scores), bought) if len(scores) else None
         return replace(row, validation=validation, test=test, reliability=believed), per_user
+
+    def _asked(self, model: Model, *, past: bool) -> list[tuple[Task, int]]:
+        """Return the tasks and seeds of a row's fits, which may begin with one to the past."""
+        seeds = self._seeds(model)
+        return [*([(self.past, seeds[0])] if past else []), *((self.final, seed) for seed in seeds)]
+
+    def _seeds(self, model: Model) -> tuple[int, ...]:
+        return self.seeds if is_random(model) else self.seeds[:1]
 
     def _earlier(self, model: Model) -> tuple[Lists, Cost] | None:
         return next(((lists, cost) for kept, lists, cost in self.earlier if kept == model), None)

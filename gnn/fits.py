@@ -7,10 +7,10 @@ import os
 import signal
 import threading
 from collections.abc import Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor, wait
+from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import torch
 from threadpoolctl import threadpool_limits
@@ -35,16 +35,37 @@ class Fits:
 
     pool: ProcessPoolExecutor | None = None
 
+    begun: list[tuple[Model, int, int, Future[tuple[Lists, Cost]]]] = field(default_factory=list)
+    """Model, place of the task and seed of what the pool was given, and nobody has asked for yet."""
+
+    def begin(self, model: Model, asked: Sequence[tuple[Task, int]]) -> None:
+        """Have the pool make these fits when it has room, after those begun before; without a pool nothing happens."""
+        if self.pool is not None:
+            with _without_interrupt():
+                for task, seed in asked:
+                    place = self._place(task)
+                    self.begun.append((model, place, seed, self.pool.submit(_measured_here, model, place, seed)))
+
     def measured(self, model: Model, asked: Sequence[tuple[Task, int]]) -> list[tuple[Lists, Cost]]:
         """Return lists and cost of the model fitted to each task by each seed, in the order they were asked for."""
         if self.pool is None:
             return [self._measured(model, task, seed) for task, seed in asked]
-        place = {id(task): number for number, task in enumerate(self.tasks)}
-        with _without_interrupt():
-            begun = [self.pool.submit(_measured_here, model, place[id(task)], seed) for task, seed in asked]
-        # All, also where one cannot be fitted: the others would go on beside the next model.
-        wait(begun)
-        return [each.result() for each in begun]
+        self.begin(model, [(task, seed) for task, seed in asked if self._begun(model, task, seed) is None])
+        fits = [fit for task, seed in asked if (fit := self._begun(model, task, seed)) is not None]
+        self.begun[:] = [each for each in self.begun if each[-1] not in fits]
+        try:
+            return [fit.result() for fit in fits]
+        except InputError:
+            for fit in fits:
+                fit.cancel()
+            raise
+
+    def _begun(self, model: Model, task: Task, seed: int) -> Future[tuple[Lists, Cost]] | None:
+        wanted = (model, self._place(task), seed)
+        return next((fit for *of, fit in self.begun if tuple(of) == wanted), None)
+
+    def _place(self, task: Task) -> int:
+        return next(place for place, each in enumerate(self.tasks) if each is task)
 
     def one_by_one(self, content: Content | None = None) -> Fits:
         """Return the same, or those to other ``content``, in this process, which has all of the cores."""
@@ -67,7 +88,7 @@ def fits_of(tasks: tuple[Task, ...], content: Content, *, jobs: int) -> Iterator
     context = multiprocessing.get_context("spawn")
     pool = ProcessPoolExecutor(jobs, mp_context=context, initializer=_hold, initargs=(held, threads))
     try:
-        yield replace(held, pool=pool)
+        yield replace(held, pool=pool, begun=[])
     except BrokenProcessPool as broken:
         raise InputError(
             "a process that fitted a model came to its end, perhaps for want of memory (if it said why, that stands "

@@ -10,6 +10,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 
@@ -323,8 +324,10 @@ class TooLarge:
 
 @dataclass(frozen=True)
 class Ended:
-    """A model whose fit ends the process that makes it, as the system does where memory is out."""
+    """A model whose fit ends the process that makes it, as the system does where memory is out, once a row is kept."""
 
+    place: str
+    row: str
     name: str = "ended"
 
     @property
@@ -332,8 +335,34 @@ class Ended:
         return {}
 
     def fit(self, task: Task, content: Content, *, seed: int) -> Recommender:
+        wait_for(lambda: any(Path(self.place).rglob(f"*{self.row}*.json")))
         os.kill(os.getpid(), signal.SIGKILL)
         raise AssertionError(f"{task.name} by seed {seed}, times known {content.times_known}: not ended")
+
+
+@dataclass(frozen=True)
+class Waits:
+    """Popularity that, before the test part, waits until a model after it is fitted."""
+
+    notes: str
+    after: str
+    name: str = "waits"
+
+    @property
+    def space(self) -> Space:
+        return {}
+
+    def fit(self, task: Task, content: Content, *, seed: int) -> Recommender:
+        if task.name == "test":
+            wait_for(lambda: self.after in Path(self.notes).read_text())
+        return replace(Popularity().fit(task, content, seed=seed), name=self.name)
+
+
+def wait_for(happened: Callable[[], bool]) -> None:
+    until = time.monotonic() + 60
+    while not happened():
+        assert time.monotonic() < until
+        time.sleep(0.1)
 
 
 def two(file: Path, *, breaks_at: int = 10**6) -> ListModels:
@@ -419,13 +448,32 @@ def test_fits_at_once_are_those_one_after_the_other(tmp_path: Path) -> None:
     assert "at once |" not in (tmp_path / "alone" / "bench" / "benchmark.md").read_text()
 
 
+def test_a_fit_of_the_next_model_begins_while_the_last_of_one_is_made(tmp_path: Path) -> None:
+    notes = tmp_path / "notes"
+    notes.touch()
+
+    def models(_graph: Graph, /, *, times_known: bool, repeat: bool) -> tuple[Model, ...]:
+        assert times_known
+        assert not repeat
+        return (Waits(str(notes), "after"), Noted(str(notes), "after"))
+
+    found = benchmark(small(tmp_path, jobs=2), models)
+    assert [row.name for row in found.group(TABLE)] == ["waits", "after"]
+    # Popularity both, fitted to the same.
+    waited, after = found.group(TABLE)
+    assert waited.test is not None
+    assert after.test is not None
+    assert waited.test.measures == after.test.measures
+    assert len(notes.read_text().splitlines()) == 2
+
+
 def test_a_process_that_is_ended_ends_the_command_and_what_is_finished_is_kept(tmp_path: Path) -> None:
     notes = tmp_path / "notes"
 
     def models(_graph: Graph, /, *, times_known: bool, repeat: bool) -> tuple[Model, ...]:
         assert times_known
         assert not repeat
-        return (Noted(str(notes), "first"), Ended(), Noted(str(notes), "last"))
+        return (Noted(str(notes), "first"), Ended(str(tmp_path), "first"), Noted(str(notes), "last"))
 
     with pytest.raises(InputError, match=r"came to its end, perhaps for want of memory .* fewer --jobs"):
         benchmark(small(tmp_path, jobs=2), models)
