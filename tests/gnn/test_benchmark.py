@@ -288,17 +288,21 @@ def test_a_row_comes_back_from_json_as_it_was_and_nan_is_no_word_of_json() -> No
     assert repr(again) == repr(whole)
 
 
+class NothingSearched:
+    """The part of a model that has no settings to search."""
+
+    @property
+    def space(self) -> Space:
+        return {}
+
+
 @dataclass(frozen=True)
-class Noted:
+class Noted(NothingSearched):
     """Popularity that notes what it is fitted to, and may break at its n-th fit."""
 
     file: str
     name: str = "noted"
     breaks_at: int = field(default=10**6, compare=False)
-
-    @property
-    def space(self) -> Space:
-        return {}
 
     def fit(self, task: Task, content: Content, *, seed: int) -> Recommender:
         with Path(self.file).open("a") as notes:
@@ -309,30 +313,22 @@ class Noted:
 
 
 @dataclass(frozen=True)
-class TooLarge:
+class TooLarge(NothingSearched):
     """A model that no shop is small enough for."""
 
     name: str = "too large"
-
-    @property
-    def space(self) -> Space:
-        return {}
 
     def fit(self, task: Task, content: Content, *, seed: int) -> Recommender:
         raise InputError(f"{len(task.products)} products are too many for it, seed {seed}, {content.times_known}")
 
 
 @dataclass(frozen=True)
-class Ended:
+class Ended(NothingSearched):
     """A model whose fit ends the process that makes it, as the system does where memory is out, once a row is kept."""
 
     place: str
     row: str
     name: str = "ended"
-
-    @property
-    def space(self) -> Space:
-        return {}
 
     def fit(self, task: Task, content: Content, *, seed: int) -> Recommender:
         wait_for(lambda: any(Path(self.place).rglob(f"*{self.row}*.json")))
@@ -341,16 +337,12 @@ class Ended:
 
 
 @dataclass(frozen=True)
-class Waits:
+class Waits(NothingSearched):
     """Popularity that, before the test part, waits until a model after it is fitted."""
 
     notes: str
     after: str
     name: str = "waits"
-
-    @property
-    def space(self) -> Space:
-        return {}
 
     def fit(self, task: Task, content: Content, *, seed: int) -> Recommender:
         if task.name == "test":
