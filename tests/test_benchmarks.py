@@ -9,6 +9,7 @@ import polars as pl
 import pytest
 
 from benchmarks.edge_steps import EdgeSteps, edge_steps
+from benchmarks.kept_memory import KeptMemory, kept_memory
 from benchmarks.large_shop import LargeShopConfig, write_large_shop
 from benchmarks.peers import PeersConfig, peers_of
 from benchmarks.sampled_quality import SampledQuality, sampled_quality
@@ -39,6 +40,15 @@ def test_what_sampling_costs_is_measured_after_every_pass(tmp_path: Path) -> Non
     }
     with pytest.raises(InputError, match="passes is 0; give 1 or more"):
         SampledQuality("shop", passes=0)
+
+
+def test_trainings_are_measured_with_freed_memory_kept_and_given_back(tmp_path: Path) -> None:
+    shop = tmp_path / "shop"
+    write_large_shop(LargeShopConfig(str(shop), users=100, products=40, purchases=1000))
+    _, *lines = "\n".join(kept_memory(KeptMemory(str(shop), cache=str(tmp_path), device="cpu", rounds=1))).splitlines()
+    ways = [tuple(cell.strip() for cell in line.split("|")[1:3]) for line in lines[1:]]
+    assert ways == [(name, way) for name in ("LightGCN", "graph network") for way in ("kept", "given back")]
+    assert [line.split("|")[-2].strip() for line in lines[1::2]] == ["1.00", "1.00"]
 
 
 def test_both_ways_to_make_a_step_of_the_edge_network_have_the_same_loss() -> None:
