@@ -23,6 +23,7 @@ from gnn.config import NetworkConfig
 from gnn.cost import Cost, costed
 from gnn.fit import make_network
 from gnn.hetero import hetero_data
+from gnn.memory import freed_memory_kept
 from gnn.message_passing import REVERSED
 from gnn.network import BOUGHT
 from gnn.purchases import USERS_AT_ONCE, PurchasesInStore
@@ -83,7 +84,7 @@ def sampled_training(config: SampledTraining) -> str:
             dropout=network.rng,
             checkpoint=Checkpoint("sampled training"),
         )
-    with costed() as trained:
+    with costed() as trained, freed_memory_kept():
         for batch in islice(steps.batches(training.rng), config.steps):
             training.step(steps.losses(network, batch))
             if len(training.losses) % 100 == 0:
