@@ -20,7 +20,7 @@ from torch import Tensor
 from gnn.candidates import BY_BASE, BY_NETWORK, Candidates
 from gnn.edge_batch import EdgeBatch
 from gnn.edges import EdgeNetwork
-from gnn.memory import give_back_freed_memory
+from gnn.memory import freed_memory_kept
 from loaders.errors import InputError, run_command
 
 CPU = torch.device("cpu")
@@ -172,8 +172,9 @@ def _skewed(config: EdgeSteps, rng: np.random.Generator, *, rows: int, columns: 
 def main() -> None:
     """Run the command line."""
     config = tyro.cli(EdgeSteps, prog="python -m benchmarks.edge_steps", description=EdgeSteps.__doc__)
-    give_back_freed_memory()
-    print(edge_steps(config))
+    # As in a training.
+    with freed_memory_kept():
+        print(edge_steps(config))
 
 
 if __name__ == "__main__":

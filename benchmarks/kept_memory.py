@@ -1,78 +1,96 @@
 """Measures what it brings that trainings keep freed memory: ``python -m benchmarks.kept_memory --shop amazon-beauty``.
 
-Each training makes a pass with freed memory kept for its next step and one with it given back at once, in turns.
-Seconds are those of the processor, the program's own and the kernel's, whose work it is to give new pages.
+Each model is fitted to the past with freed memory kept for a training's next step, and with it given back at once, each
+time in a process of its own. Seconds are those of the processor, the program's own and the kernel's, whose work it is
+to give new pages.
 """
 
 from __future__ import annotations
 
-import inspect
+import multiprocessing
 import resource
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
-from functools import partial
 
 import numpy as np
+import torch
 import tyro
 
+import gnn.memory
+from gnn.cartograph import Cartograph
 from gnn.config import NetworkConfig
+from gnn.cost import costed
 from gnn.factors import LightGCN
-from gnn.fit import fit_network
-from gnn.hetero import hetero_data
-from gnn.prepare import Prepared, ShopConfig, prepare
+from gnn.model import Model
+from gnn.network_alone import GraphNetworkAlone
+from gnn.prepare import ShopConfig, prepare
 from loaders.errors import InputError, run_command
 
-LIGHT_GCN = LightGCN(dimension=99, epochs=1)
-"""As wide as a search on Amazon Beauty made it."""
+MODELS: dict[str, Model] = {
+    # As wide as a search on Amazon Beauty made it.
+    "LightGCN, 5 passes": LightGCN(dimension=99, epochs=5),
+    "graph network, 5 passes": GraphNetworkAlone(NetworkConfig(), epochs=5),
+    "Cartograph, all": Cartograph(),
+}
+
+KEPT, GIVEN_BACK = "kept", "given back"
 
 
 @dataclass(frozen=True)
 class KeptMemory(ShopConfig):
     """What to train on."""
 
-    rounds: int = 3
-    """Times that each training is made each way."""
+    model: tuple[str, ...] = tuple(MODELS)
+    """Which of the trainings."""
+
+    rounds: int = 1
+    """Times that each is made each way."""
+
+    threads: int = 1
 
     def __post_init__(self) -> None:
         super().__post_init__()
         if self.rounds < 1:
             raise InputError(f"rounds is {self.rounds}; give 1 or more")
+        for name in self.model:
+            if name not in MODELS:
+                raise InputError(f"there is no training {name!r}; there are: {'; '.join(MODELS)}")
 
 
 def kept_memory(config: KeptMemory) -> Iterator[str]:
     """Yield the table's lines: medians over the rounds."""
+    # Encoded once, and kept in the cache.
+    _ = prepare(config).content.text
+    yield "| training | freed memory | own s | kernel's s | peak MB |\n|---|---|---:|---:|---:|"
+    for name in config.model:
+        spent: dict[str, list[tuple[float, float, float]]] = {KEPT: [], GIVEN_BACK: []}
+        for _ in range(config.rounds):
+            for way, found in spent.items():
+                context = multiprocessing.get_context("spawn")
+                with ProcessPoolExecutor(1, mp_context=context) as pool:
+                    found.append(pool.submit(measured, config, name, way).result())
+        for way, found in spent.items():
+            own, kernel, peak = np.median(found, axis=0)
+            yield f"| {name} | {way} | {own:.1f} | {kernel:.1f} | {peak:,.0f} |"
+
+
+def measured(config: KeptMemory, name: str, way: str) -> tuple[float, float, float]:
+    """Return the seconds that a fit takes, own and the kernel's, and the most memory of the process in it."""
+    if way == GIVEN_BACK:
+        gnn.memory.LARGEST_KEPT, gnn.memory.MOST_KEPT = gnn.memory.LARGE, gnn.memory.LEAST_KEPT
+    torch.set_num_threads(config.threads)
     prepared = prepare(config)
-    yield "| training, one pass | freed memory | own s | kernel's s | whole / kept |\n|---|---|---:|---:|---:|"
-    for name, ways in trainings(prepared).items():
-        # Rounds × ways × (own, kernel's).
-        spent = np.array([[seconds_of(way) for way in ways.values()] for _ in range(config.rounds)])
-        medians = np.median(spent, axis=0)
-        ratio = np.median(spent.sum(axis=2) / spent[:, :1].sum(axis=2), axis=0)
-        for way, (own, kernel), times in zip(ways, medians, ratio, strict=True):
-            yield f"| {name} | {way} | {own:.2f} | {kernel:.2f} | {times:.2f} |"
-
-
-def trainings(prepared: Prepared) -> dict[str, dict[str, Callable[[], object]]]:
-    """Return each training both ways; that which gives back is the same function without its decorator."""
     task, content = prepared.validation_task(), prepared.content
-    data = hetero_data(content.graph, past=task.known, products=task.products, text=content.text[task.products])
-    network = partial(fit_network, config=NetworkConfig(), device=content.device, seed=0, epochs=1)
-    kept = {
-        "LightGCN": partial(LightGCN.fit, LIGHT_GCN, task, content, seed=0),
-        "graph network": partial(network, data, task.history),
-    }
-    return {
-        name: {"kept": fit, "given back": partial(inspect.unwrap(fit.func), *fit.args, **fit.keywords)}
-        for name, fit in kept.items()
-    }
-
-
-def seconds_of(work: Callable[[], object]) -> tuple[float, float]:
-    """Return the seconds of the processor that the work takes, the program's own and the kernel's."""
+    model = MODELS[name]
+    if isinstance(model, Cartograph):
+        model = model.for_graph(prepared.graph, timed=content.times_known)
+    content.features(task)
     before = resource.getrusage(resource.RUSAGE_SELF)
-    work()
+    with costed() as cost:
+        model.fit(task, content, seed=config.seed)
     after = resource.getrusage(resource.RUSAGE_SELF)
-    return after.ru_utime - before.ru_utime, after.ru_stime - before.ru_stime
+    return after.ru_utime - before.ru_utime, after.ru_stime - before.ru_stime, cost.memory_mb
 
 
 def main() -> None:

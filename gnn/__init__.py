@@ -3,8 +3,8 @@
 import os
 import warnings
 
-# PyTorch reads it when it first takes memory, so before anything imports it. Of large tensors, each of which is memory
-# fresh from the system (gnn/memory.py), a step then gets 2 MB at a time and not 4 kB.
+# PyTorch reads it when it first takes memory, so before anything imports it. Large tensors, which are memory fresh from
+# the system wherever freed memory is not kept (gnn/memory.py), then come by 2 MB at a time and not 4 kB.
 os.environ.setdefault("THP_MEM_ALLOC_ENABLE", "1")
 
 # Said by libraries about themselves at every start; nobody who runs a command here can do anything about it.

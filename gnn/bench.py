@@ -82,11 +82,16 @@ class Bench:
         self.earlier.append((found.model, found.lists, cost))
         return NetworksFound(found.helps, found.in_words(), {"edges.tail_power": found.model.edges.tail_power})
 
-    def begin(self, models: Sequence[Model]) -> None:
-        """Have the fits of these models' rows in the table begun, where some are made at once."""
+    def table(self, models: Sequence[Model]) -> list[ModelRow]:
+        """Return the rows of these models; where fits are made at once, those of the next begin beside a model's last.
+
+        Each is kept as soon as its own are made: what is finished before a later one fails is not lost.
+        """
         for model in models:
             if not self.folder.kept(TABLE, model.name, model):
                 self.fits.begin(model, self._asked(model, past=self._earlier(model) is None))
+        rows = {model.name: self.row(model) for model in self.fits.ready(models)}
+        return [rows[model.name] for model in models]
 
     def row(
         self, model: Model, *, group: str = TABLE, name: str | None = None, content: Content | None = None

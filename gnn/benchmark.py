@@ -136,8 +136,7 @@ def benchmark(config: BenchmarkConfig, models_of: ListModels = models) -> Benchm
             every[OURS], facts["networks, on validation"] = bench.networks(ours, given=source)
         rows: list[ModelRow] = []
         if "table" in config.parts:
-            bench.begin([every[name] for name in asked])
-            rows += bench.compared([bench.row(every[name]) for name in asked], by=OURS)
+            rows += bench.compared(bench.table([every[name] for name in asked]), by=OURS)
         if "ablation" in config.parts:
             for name in (CLOSED_FORM, *([OURS] if config.ablate_all else [])):
                 if name in asked:

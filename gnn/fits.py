@@ -7,7 +7,7 @@ import os
 import signal
 import threading
 from collections.abc import Iterator, Sequence
-from concurrent.futures import Future, ProcessPoolExecutor
+from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
@@ -43,22 +43,33 @@ class Fits:
         if self.pool is not None:
             with _without_interrupt():
                 for task, seed in asked:
-                    place = self._place(task)
-                    self.begun.append((model, place, seed, self.pool.submit(_measured_here, model, place, seed)))
+                    if self._begun(model, task, seed) is None:
+                        place = self._place(task)
+                        self.begun.append((model, place, seed, self.pool.submit(_measured_here, model, place, seed)))
+
+    def ready(self, models: Sequence[Model]) -> Iterator[Model]:
+        """Yield the models in the order in which the fits begun of each are made, those that failed after others."""
+        left = list(models)
+        while left:
+            fits = {id(model): [fit for of, *_, fit in self.begun if of == model] for model in left}
+            whole = [model for model in left if all(fit.done() for fit in fits[id(model)])]
+            whole.sort(key=lambda model: any(fit.exception() is not None for fit in fits[id(model)]))
+            if whole:
+                left = [model for model in left if model is not whole[0]]
+                yield whole[0]
+            else:
+                wait([fit for each in fits.values() for fit in each if not fit.done()], return_when=FIRST_COMPLETED)
 
     def measured(self, model: Model, asked: Sequence[tuple[Task, int]]) -> list[tuple[Lists, Cost]]:
         """Return lists and cost of the model fitted to each task by each seed, in the order they were asked for."""
         if self.pool is None:
             return [self._measured(model, task, seed) for task, seed in asked]
-        self.begin(model, [(task, seed) for task, seed in asked if self._begun(model, task, seed) is None])
+        self.begin(model, asked)
         fits = [fit for task, seed in asked if (fit := self._begun(model, task, seed)) is not None]
         self.begun[:] = [each for each in self.begun if each[-1] not in fits]
-        try:
-            return [fit.result() for fit in fits]
-        except InputError:
-            for fit in fits:
-                fit.cancel()
-            raise
+        # All, also where one cannot be fitted: the others would go on beside what comes after.
+        wait(fits)
+        return [fit.result() for fit in fits]
 
     def _begun(self, model: Model, task: Task, seed: int) -> Future[tuple[Lists, Cost]] | None:
         wanted = (model, self._place(task), seed)

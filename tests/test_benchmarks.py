@@ -42,13 +42,17 @@ def test_what_sampling_costs_is_measured_after_every_pass(tmp_path: Path) -> Non
         SampledQuality("shop", passes=0)
 
 
-def test_trainings_are_measured_with_freed_memory_kept_and_given_back(tmp_path: Path) -> None:
+def test_a_fit_is_measured_with_freed_memory_kept_and_given_back(tmp_path: Path) -> None:
     shop = tmp_path / "shop"
     write_large_shop(LargeShopConfig(str(shop), users=100, products=40, purchases=1000))
-    _, *lines = "\n".join(kept_memory(KeptMemory(str(shop), cache=str(tmp_path), device="cpu", rounds=1))).splitlines()
-    ways = [tuple(cell.strip() for cell in line.split("|")[1:3]) for line in lines[1:]]
-    assert ways == [(name, way) for name in ("LightGCN", "graph network") for way in ("kept", "given back")]
-    assert [line.split("|")[-2].strip() for line in lines[1::2]] == ["1.00", "1.00"]
+    one = "LightGCN, 5 passes"
+    config = KeptMemory(str(shop), cache=str(tmp_path / "text"), device="cpu", model=(one,))
+    _, *lines = "\n".join(kept_memory(config)).splitlines()
+    cells = [[cell.strip() for cell in line.split("|")[1:-1]] for line in lines[1:]]
+    assert [row[:2] for row in cells] == [[one, "kept"], [one, "given back"]]
+    assert all(float(number.replace(",", "")) >= 0 for row in cells for number in row[2:])
+    with pytest.raises(InputError, match="no training 'iALS'; there are: LightGCN, 5 passes; graph network"):
+        KeptMemory(str(shop), model=("iALS",))
 
 
 def test_both_ways_to_make_a_step_of_the_edge_network_have_the_same_loss() -> None:

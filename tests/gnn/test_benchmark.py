@@ -10,7 +10,6 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 
@@ -331,28 +330,28 @@ class Ended(NothingSearched):
     name: str = "ended"
 
     def fit(self, task: Task, content: Content, *, seed: int) -> Recommender:
-        wait_for(lambda: any(Path(self.place).rglob(f"*{self.row}*.json")))
+        wait_for_row(self.row, self.place)
         os.kill(os.getpid(), signal.SIGKILL)
         raise AssertionError(f"{task.name} by seed {seed}, times known {content.times_known}: not ended")
 
 
 @dataclass(frozen=True)
 class Waits(NothingSearched):
-    """Popularity that, before the test part, waits until a model after it is fitted."""
+    """Popularity that, before the test part, waits until the row of a model after it is kept."""
 
-    notes: str
-    after: str
+    place: str
+    row: str
     name: str = "waits"
 
     def fit(self, task: Task, content: Content, *, seed: int) -> Recommender:
         if task.name == "test":
-            wait_for(lambda: self.after in Path(self.notes).read_text())
+            wait_for_row(self.row, self.place)
         return replace(Popularity().fit(task, content, seed=seed), name=self.name)
 
 
-def wait_for(happened: Callable[[], bool]) -> None:
+def wait_for_row(name: str, place: str) -> None:
     until = time.monotonic() + 60
-    while not happened():
+    while not any(Path(place).rglob(f"*{name}*.json")):
         assert time.monotonic() < until
         time.sleep(0.1)
 
@@ -440,19 +439,18 @@ def test_fits_at_once_are_those_one_after_the_other(tmp_path: Path) -> None:
     assert "at once |" not in (tmp_path / "alone" / "bench" / "benchmark.md").read_text()
 
 
-def test_a_fit_of_the_next_model_begins_while_the_last_of_one_is_made(tmp_path: Path) -> None:
+def test_the_next_model_is_fitted_and_kept_while_the_last_fit_of_one_is_made(tmp_path: Path) -> None:
     notes = tmp_path / "notes"
-    notes.touch()
 
     def models(_graph: Graph, /, *, times_known: bool, repeat: bool) -> tuple[Model, ...]:
         assert times_known
         assert not repeat
-        return (Waits(str(notes), "after"), Noted(str(notes), "after"))
+        return (Waits(str(tmp_path), "after"), Noted(str(notes), "after"))
 
     found = benchmark(small(tmp_path, jobs=2), models)
-    assert [row.name for row in found.group(TABLE)] == ["waits", "after"]
-    # Popularity both, fitted to the same.
     waited, after = found.group(TABLE)
+    assert (waited.name, after.name) == ("waits", "after")
+    # Popularity both, fitted to the same.
     assert waited.test is not None
     assert after.test is not None
     assert waited.test.measures == after.test.measures
