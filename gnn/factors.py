@@ -92,27 +92,60 @@ class IALS:
         return Factors(self.name, solver.user_factors, solver.item_factors, task.history)
 
 
+@dataclass(frozen=True)
+class _Chosen:
+    """The nodes that a step asks for, each once, and their edges: the last layer is needed at them alone."""
+
+    nodes: Int[Tensor, " chosen"]
+    place: Int[Tensor, " asked"]
+    """Which of the nodes each asked one is."""
+
+    into: Tensor
+    """Rows of the graph's matrix, chosen × all nodes."""
+
+    out_of: Tensor
+    """Columns of it, all nodes × chosen."""
+
+    @classmethod
+    def of(cls, asked: Int[np.ndarray, " asked"], edges: sparse.csr_array, device: torch.device) -> _Chosen:
+        """Return them for a matrix that is its own transpose."""
+        nodes, place = np.unique(asked, return_inverse=True)
+        into = sparse.csr_array(edges[nodes])
+        return cls(
+            nodes=torch.from_numpy(nodes).to(device),
+            place=torch.from_numpy(place).to(device),
+            into=as_tensor(into, device),
+            out_of=as_tensor(into.T, device),
+        )
+
+
 class _Spread(torch.autograd.Function):
     """Some rows of the mean of vectors propagated 0, 1, … times over a matrix that is its own transpose.
 
-    Their gradient is propagated the same way back: all others' is 0, and nothing between is kept.
+    Their gradient is propagated the same way back: all others' is 0, and nothing between is kept. What is 0 or not
+    asked for is not computed: the last product has the rows of the chosen alone, its gradient their columns.
     """
 
     @staticmethod
-    def forward(ctx: Any, vectors: Tensor, edges: Tensor, layers: int, chosen: Tensor) -> Tensor:
+    def forward(ctx: Any, vectors: Tensor, edges: Tensor, layers: int, chosen: _Chosen) -> Tensor:
         ctx.edges, ctx.layers, ctx.chosen, ctx.size = edges, layers, chosen, len(vectors)
-        total, spread = vectors[chosen], vectors
-        for _ in range(layers):
+        total, spread = vectors[chosen.nodes], vectors
+        for _ in range(layers - 1):
             spread = edges @ spread
-            total += spread[chosen]
-        return total / (1 + layers)
+            total += spread[chosen.nodes]
+        if layers:
+            total += chosen.into @ spread
+        return (total / (1 + layers))[chosen.place]
 
     @staticmethod
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None, None, None]:
+        chosen = ctx.chosen
+        of_chosen = gradient.new_zeros(len(chosen.nodes), gradient.shape[1])
+        of_chosen.index_add_(0, chosen.place, gradient / (1 + ctx.layers))
         own = gradient.new_zeros(ctx.size, gradient.shape[1])
-        own.index_add_(0, ctx.chosen, gradient / (1 + ctx.layers))
-        total = own
-        for _ in range(ctx.layers):
+        own[chosen.nodes] = of_chosen
+        total = torch.addmm(own, chosen.out_of, of_chosen) if ctx.layers else own
+        for _ in range(ctx.layers - 1):
             total = torch.addmm(own, ctx.edges, total)
         return total, None, None, None
 
@@ -165,7 +198,8 @@ class LightGCN:
         """Return the propagated vectors after the last pass."""
         bought = task.bought
         num_users, num_products = bought.shape
-        edges = as_tensor(bipartite(bought), content.device)
+        graph = bipartite(bought)
+        edges = as_tensor(graph, content.device)
         rng = np.random.default_rng(seed)
         # The module draws its start from torch's global state, which is put back; ours is drawn from the seed.
         with torch.random.fork_rng(devices=[]):
@@ -175,21 +209,22 @@ class LightGCN:
         optimizer = torch.optim.Adam(module.parameters(), lr=self.learning_rate, fused=True)
         for _ in tqdm(range(self.epochs), desc=self.name, unit="epoch", disable=None):
             for batch in pairwise_batches(bought, batch_purchases=self.batch_purchases, rng=rng):
-                triple = torch.from_numpy(batch).to(content.device)
-                self._step(module, edges, triple, optimizer)
+                self._step(module, edges, _Chosen.of(batch.ravel(), graph, content.device), optimizer)
         with torch.no_grad():
             vectors = module.get_embedding(edges).cpu().numpy()
         return Factors(self.name, vectors[:num_users], vectors[num_users:], task.history)
 
-    def _step(
-        self, module: LightGCNModule, edges: Tensor, triple: Int[Tensor, "3 batch"], optimizer: torch.optim.Optimizer
-    ) -> None:
-        """Move the vectors so that each user's bought product comes before the other one."""
-        nodes = triple.reshape(-1)
+    def _step(self, module: LightGCNModule, edges: Tensor, chosen: _Chosen, optimizer: torch.optim.Optimizer) -> None:
+        """Move the vectors so that each user's bought product comes before the other one.
+
+        What is asked for are users, then as many bought products, then as many others.
+        """
         own = module.embedding.weight
-        user, wanted, other = _Spread.apply(own, edges, self.layers, nodes).view(*triple.shape, -1)
+        user, wanted, other = _Spread.apply(own, edges, self.layers, chosen).view(3, -1, self.dimension)
         better, worse = ((user * product).sum(1) for product in (wanted, other))
-        loss = module.recommendation_loss(better, worse, node_id=nodes, lambda_reg=self.regularization)
+        loss = module.recommendation_loss(
+            better, worse, node_id=chosen.nodes[chosen.place], lambda_reg=self.regularization
+        )
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()
