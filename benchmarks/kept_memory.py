@@ -48,6 +48,7 @@ class KeptMemory(ShopConfig):
     """Times that each is made each way."""
 
     threads: int = 1
+    """Threads of a fit."""
 
     def __post_init__(self) -> None:
         super().__post_init__()

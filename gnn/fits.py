@@ -25,6 +25,16 @@ from loaders.errors import InputError
 
 
 @dataclass(frozen=True)
+class BegunFit:
+    """A fit that a pool was given."""
+
+    model: Model
+    task: Task
+    seed: int
+    made: Future[tuple[Lists, Cost]]
+
+
+@dataclass(frozen=True)
 class Fits:
     """Where models are fitted to these tasks: in this process, or in a pool of others that hold the same."""
 
@@ -35,8 +45,8 @@ class Fits:
 
     pool: ProcessPoolExecutor | None = None
 
-    begun: list[tuple[Model, int, int, Future[tuple[Lists, Cost]]]] = field(default_factory=list)
-    """Model, place of the task and seed of what the pool was given, and nobody has asked for yet."""
+    begun: list[BegunFit] = field(default_factory=list)
+    """What the pool was given, and nobody has asked for yet."""
 
     def begin(self, model: Model, asked: Sequence[tuple[Task, int]]) -> None:
         """Have the pool make these fits when it has room, after those begun before; without a pool nothing happens."""
@@ -44,14 +54,14 @@ class Fits:
             with _without_interrupt():
                 for task, seed in asked:
                     if self._begun(model, task, seed) is None:
-                        place = self._place(task)
-                        self.begun.append((model, place, seed, self.pool.submit(_measured_here, model, place, seed)))
+                        made = self.pool.submit(_measured_here, model, self._place(task), seed)
+                        self.begun.append(BegunFit(model, task, seed, made))
 
     def ready(self, models: Sequence[Model]) -> Iterator[Model]:
         """Yield the models in the order in which the fits begun of each are made, those that failed after others."""
         left = list(models)
         while left:
-            fits = {id(model): [fit for of, *_, fit in self.begun if of == model] for model in left}
+            fits = {id(model): [each.made for each in self.begun if each.model == model] for model in left}
             whole = [model for model in left if all(fit.done() for fit in fits[id(model)])]
             whole.sort(key=lambda model: any(fit.exception() is not None for fit in fits[id(model)]))
             if whole:
@@ -66,14 +76,16 @@ class Fits:
             return [self._measured(model, task, seed) for task, seed in asked]
         self.begin(model, asked)
         fits = [fit for task, seed in asked if (fit := self._begun(model, task, seed)) is not None]
-        self.begun[:] = [each for each in self.begun if each[-1] not in fits]
+        self.begun[:] = [each for each in self.begun if each.made not in fits]
         # All, also where one cannot be fitted: the others would go on beside what comes after.
         wait(fits)
         return [fit.result() for fit in fits]
 
     def _begun(self, model: Model, task: Task, seed: int) -> Future[tuple[Lists, Cost]] | None:
-        wanted = (model, self._place(task), seed)
-        return next((fit for *of, fit in self.begun if tuple(of) == wanted), None)
+        for each in self.begun:
+            if each.task is task and (each.model, each.seed) == (model, seed):
+                return each.made
+        return None
 
     def _place(self, task: Task) -> int:
         return next(place for place, each in enumerate(self.tasks) if each is task)

@@ -322,38 +322,41 @@ class TooLarge(NothingSearched):
 
 
 @dataclass(frozen=True)
-class Ended(NothingSearched):
-    """A model whose fit ends the process that makes it, as the system does where memory is out, once a row is kept."""
+class AfterRow(NothingSearched):
+    """A model that may wait until the row of another one is kept."""
 
     place: str
     row: str
+
+    def wait_for_row(self) -> None:
+        until = time.monotonic() + 60
+        while not any(Path(self.place).rglob(f"*{self.row}*.json")):
+            assert time.monotonic() < until
+            time.sleep(0.1)
+
+
+@dataclass(frozen=True)
+class Ended(AfterRow):
+    """Its fit ends the process that makes it, as the system does where memory is out, once a row is kept."""
+
     name: str = "ended"
 
     def fit(self, task: Task, content: Content, *, seed: int) -> Recommender:
-        wait_for_row(self.row, self.place)
+        self.wait_for_row()
         os.kill(os.getpid(), signal.SIGKILL)
         raise AssertionError(f"{task.name} by seed {seed}, times known {content.times_known}: not ended")
 
 
 @dataclass(frozen=True)
-class Waits(NothingSearched):
+class Waits(AfterRow):
     """Popularity that, before the test part, waits until the row of a model after it is kept."""
 
-    place: str
-    row: str
     name: str = "waits"
 
     def fit(self, task: Task, content: Content, *, seed: int) -> Recommender:
         if task.name == "test":
-            wait_for_row(self.row, self.place)
+            self.wait_for_row()
         return replace(Popularity().fit(task, content, seed=seed), name=self.name)
-
-
-def wait_for_row(name: str, place: str) -> None:
-    until = time.monotonic() + 60
-    while not any(Path(place).rglob(f"*{name}*.json")):
-        assert time.monotonic() < until
-        time.sleep(0.1)
 
 
 def two(file: Path, *, breaks_at: int = 10**6) -> ListModels:
