@@ -1,4 +1,4 @@
-"""Memory that is freed is the system's again."""
+"""Memory that is freed is the system's again, and a training's steps get theirs without new pages."""
 
 from __future__ import annotations
 
